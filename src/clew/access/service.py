@@ -1,0 +1,132 @@
+"""Projects and their event clock, and what surrounds every operation: permission, audit, idempotency."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from clew.access.schema import Clock, Project, projects
+from clew.clock import wall_now
+from clew.errors import Conflict, Invalid, NotFound
+from clew.identifiers import check_slug
+from clew.operations import Context, Operation, Page, operation
+from clew.storage.blobs import Blob
+from clew.storage.events import read_events
+from clew.storage.schema import Event, audit, blob_owners, idempotency_keys
+
+__all__ = [
+    "create_project", "enter", "ensure_project", "get_project", "list_events", "list_projects", "once", "own_blob", "owns_blob", "record", "set_event_time",
+]  # fmt: skip
+
+
+@operation("POST /projects", permission="projects.create", kind="write")
+def create_project(context: Context, slug: str, title: str = "", clock: Clock = "wall", event_time: datetime | None = None) -> Project:
+    """A new project; ``clock="replay"`` needs the event time at which it opens."""
+    if (clock == "replay") != (event_time is not None):
+        raise Invalid("a project on the replay clock is opened with an event_time, and one on the wall clock without")
+    if _find(context, check_slug(slug, "project")) is not None:
+        raise Conflict(f"there is a project {slug!r} already")
+    created = Project(slug, title or slug, clock, event_time, wall_now())
+    context.db.execute(sa.insert(projects).values(**vars(created)))
+    return created
+
+
+@operation("GET /projects", permission="projects.read", kind="read")
+def list_projects(context: Context) -> Page[Project]:
+    return Page([Project(**row._mapping) for row in context.db.execute(sa.select(projects).order_by(projects.c.slug))])
+
+
+@operation("GET /projects/{project}", permission="projects.read", kind="read")
+def get_project(context: Context) -> Project:
+    found = _find(context, context.project)
+    if found is None:
+        raise NotFound(f"no project is named {context.project!r}; the first verb of a script makes one, or POST /api/v1/projects")
+    return found
+
+
+@operation("PUT /projects/{project}/clock", permission="projects.clock", kind="write")
+def set_event_time(context: Context, event_time: datetime) -> Project:
+    """Move the event clock of a replay forwards. The first call on a project without events of its own turns it into a replay."""
+    project = get_project(context)
+    if project.event_time is not None and event_time < project.event_time:
+        raise Conflict(f"event time of {project.slug!r} is {project.event_time.isoformat()} already and only moves forwards")
+    context.db.execute(sa.update(projects).where(projects.c.slug == context.project).values(clock="replay", event_time=event_time))
+    return replace(project, clock="replay", event_time=event_time)
+
+
+@operation("GET /projects/{project}/events", permission="projects.read", kind="read")
+def list_events(context: Context, after: int = 0, limit: int = 100, newest_first: bool = False) -> Page[Event]:
+    """What happened in the project."""
+    return read_events(context, after, min(limit, 1_000), newest_first=newest_first)
+
+
+def ensure_project(context: Context) -> None:
+    """The project of a laptop is made by its first use."""
+    with context.reading() as inside:
+        if _find(inside, context.project) is not None:
+            return
+
+    def create(inside: Context) -> None:
+        if _find(inside, context.project) is None:
+            create_project(inside, context.project)
+
+    context.run_write(create)
+
+
+def enter(context: Context, operation: Operation) -> Context:
+    """The context at the project's event time; the place where a role is asked for the operation's permission."""
+    if "project" not in operation.path_parameters:
+        return context
+    project = get_project(context)
+    return replace(context, now=project.event_time) if project.event_time is not None else context
+
+
+def once(context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> Any:
+    """Run a write, with its audit row; a key that was seen answers with the response that it had."""
+    context = enter(context, operation)
+    if key is not None:
+        seen = context.db.execute(sa.select(idempotency_keys).where(idempotency_keys.c.key == key)).one_or_none()
+        if seen is not None:
+            if seen.operation != operation.name:
+                raise Conflict(f"the idempotency key {key!r} was used for {seen.operation}; use a fresh one for {operation.name}")
+            return msgspec.json.decode(seen.response, type=operation.returns)
+    result = operation.function(context, **values)
+    record(context, operation, values)
+    if key is not None:
+        row = {"key": key, "operation": operation.name, "response": msgspec.json.encode(result), "at": wall_now()}
+        context.db.execute(sa.insert(idempotency_keys).values(**row))
+    return result
+
+
+_UNAUDITED = {"tracking.ingest_frames", "feature_store.push_rows", "access.set_event_time"}
+"""Streams of data, not changes that a person decides on; they would drown the audit log."""
+
+
+def record(context: Context, operation: Operation, values: dict[str, Any]) -> None:
+    """The audit row of an operation, in its transaction."""
+    if operation.name in _UNAUDITED:
+        return
+    subject = "/".join(str(values[name]) for name in operation.path_parameters if name in values)
+    row = {"project": context.project, "actor": context.actor, "operation": operation.name, "subject": subject[:256], "at": wall_now()}
+    context.db.execute(sa.insert(audit).values(**row))
+
+
+def own_blob(context: Context, blob: Blob) -> None:
+    """Note that the project may read a blob that it has uploaded."""
+    if not owns_blob(context, blob.digest):
+        row = {"project": context.project, "digest": blob.digest, "size_bytes": blob.size_bytes, "staged_at": wall_now()}
+        context.db.execute(sa.insert(blob_owners).values(**row))
+
+
+def owns_blob(context: Context, digest: str) -> bool:
+    query = sa.select(blob_owners.c.digest).where(blob_owners.c.project == context.project, blob_owners.c.digest == digest)
+    return context.db.execute(query).first() is not None
+
+
+def _find(context: Context, slug: str) -> Project | None:
+    row = context.db.execute(sa.select(projects).where(projects.c.slug == slug)).one_or_none()
+    return None if row is None else Project(**row._mapping)
+
+

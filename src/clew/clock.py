@@ -1,0 +1,57 @@
+"""Wall time, instants in microseconds, and durations such as ``7d``. Event time belongs to a project: see ``access``."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from clew.errors import Invalid
+
+__all__ = ["format_duration", "from_micros", "parse_duration", "to_micros", "wall_now"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+_DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+
+
+def wall_now() -> datetime:
+    """Now, by this machine's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_micros(instant: datetime) -> int:
+    """Microseconds since 1970 in UTC; a naive time is refused.
+
+    >>> to_micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    if instant.tzinfo is None:
+        raise Invalid(f"the time {instant.isoformat()} has no zone; give it one, for example +00:00")
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def parse_duration(text: str) -> timedelta:
+    """A positive duration: a whole number and one of ms, s, m, h, d, w.
+
+    >>> parse_duration("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or int(match[1]) == 0:
+        raise Invalid(f"{text!r} is no duration; write a whole number and a unit, such as '90s', '6h' or '7d'")
+    return timedelta(microseconds=int(match[1]) * _UNITS[match[2]])
+
+
+def format_duration(duration: timedelta) -> str:
+    """The shortest text that ``parse_duration`` reads back.
+
+    >>> format_duration(timedelta(hours=48))
+    '2d'
+    """
+    micros = duration // timedelta(microseconds=1)
+    for unit in ("w", "d", "h", "m", "s", "ms"):
+        if micros % _UNITS[unit] == 0:
+            return f"{micros // _UNITS[unit]}{unit}"
+    raise Invalid(f"{duration} is finer than a millisecond")

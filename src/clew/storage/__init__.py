@@ -1,0 +1,1 @@
+"""Where things are kept: the metadata database, blobs, tables and events."""

@@ -1,0 +1,66 @@
+"""Rows that the floor itself keeps: events, audit, idempotency keys, and which project may read which blob."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from clew.storage.database import Instant, Json, metadata
+
+__all__ = ["Event", "audit", "blob_owners", "events", "idempotency_keys"]
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(256), nullable=False),
+    sa.Column("body", Json, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Index(None, "project", "sequence"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("operation", sa.String(128), nullable=False),
+    sa.Column("subject", sa.String(256), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("operation", sa.String(128), nullable=False),
+    sa.Column("response", sa.LargeBinary, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+
+blob_owners = sa.Table(
+    "blob_owners",
+    metadata,
+    sa.Column("project", sa.String(128), primary_key=True),
+    sa.Column("digest", sa.String(80), primary_key=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("staged_at", Instant, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a project. ``sequence`` orders events without gaps for readers that follow."""
+
+    sequence: int
+    project: str
+    kind: str
+    subject: str
+    body: dict[str, Any]
+    at: datetime
+    actor: str
