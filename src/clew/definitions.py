@@ -1,0 +1,246 @@
+"""What a user declared, as inert documents: no function objects, no storage, nothing that runs.
+
+A definition travels to the server, stands in the catalog under its digest, and is all that serving and a build need to know of an
+asset besides its code, which a ``FunctionRef`` names inside the source snapshot.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from clew.clock import parse_duration
+from clew.errors import Invalid
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "Aggregate", "AnyDefinition", "DatasetDefinition", "EndpointDefinition", "FeaturesDefinition", "FunctionRef", "GateDefinition", "ModelDefinition",
+    "ParameterDefinition", "SearchDefinition", "Space", "TrainingSetDefinition", "ViewUse", "WindowsDefinition", "definition_digest", "dtype_name",
+    "kind_of", "parse_dtype",
+]  # fmt: skip
+
+AggregateFunction = Literal["mean", "sum", "count", "min", "max"]
+
+
+@dataclass(frozen=True)
+class FunctionRef:
+    """A function by address: its module, qualified name, and file relative to the project's root."""
+
+    module: str
+    qualname: str
+    file: str
+
+
+@dataclass(frozen=True)
+class DatasetDefinition:
+    name: str
+    key: tuple[str, ...]
+    time: str | None
+    known: str | None
+    function: FunctionRef | None
+    zone: str | None = None
+    """The zone that naive event times are declared to be in; without it they are refused."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """What a window says of a column; ``count`` needs none. ``bounds`` are hard limits of the answer."""
+
+    function: AggregateFunction
+    column: str | None = None
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class WindowsDefinition:
+    """Aggregates of a dataset's rows in ``(t - w, t]`` of each entity, as of the request's time ``t``."""
+
+    name: str
+    dataset: str
+    entity: tuple[str, ...]
+    over: tuple[str, ...]
+    aggregates: dict[str, Aggregate]
+    missing: Literal["hold"] | float | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Output columns, window by window: ``late_6h``, ``delay_6h``, … ``late_7d``."""
+        return tuple(f"{name}_{window}" for window in self.over for name in self.aggregates)
+
+
+@dataclass(frozen=True)
+class FeaturesDefinition:
+    """A feature view made by a function of datasets, of other views, or of the request's own fields."""
+
+    name: str
+    inputs: tuple[str, ...]
+    entity: tuple[str, ...]
+    time: str | None
+    ttl: str | None
+    missing: Literal["hold"] | float | None
+    request: dict[str, str]
+    function: FunctionRef
+
+
+@dataclass(frozen=True)
+class ViewUse:
+    """A view as a training set uses it: ``by`` maps an entity's name to the spine's column; ``prefix`` goes before its columns."""
+
+    view: str
+    by: dict[str, str]
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingSetDefinition:
+    name: str
+    spine: str
+    label_dataset: str
+    label_column: str
+    label_within: str
+    features: tuple[ViewUse, ...]
+    holdout: str | None = None
+    block: str = "1d"
+    zone: str = "UTC"
+    last: str | None = None
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a hyperparameter may lie: ``kind`` is ``uniform``, ``log_uniform``, ``integer`` or ``choice``."""
+
+    kind: Literal["uniform", "log_uniform", "integer", "choice"]
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str | int | float | bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind == "choice":
+            if not self.choices:
+                raise Invalid("clew.choice() needs at least one value")
+        elif self.low is None or self.high is None or not self.low < self.high:
+            raise Invalid(f"clew.{self.kind}({self.low}, {self.high}) is empty: the first bound must be below the second")
+        elif self.kind == "log_uniform" and self.low <= 0:
+            raise Invalid(f"clew.log_uniform({self.low}, {self.high}) reaches zero: both bounds must be above it")
+
+
+@dataclass(frozen=True)
+class ParameterDefinition:
+    default: str | int | float | bool | None
+    space: Space | None = None
+
+
+@dataclass(frozen=True)
+class SearchDefinition:
+    """``trials`` asks of a study that maximises or minimises one logged metric."""
+
+    trials: int
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class ModelDefinition:
+    name: str
+    training_set: str
+    parameters: dict[str, ParameterDefinition]
+    seed: int | None
+    search: SearchDefinition | None
+    refit: bool
+    function: FunctionRef
+
+
+@dataclass(frozen=True)
+class GateDefinition:
+    """A test of a model's versions on the rows of a training set's holdout."""
+
+    name: str
+    model: str
+    training_set: str
+    function: FunctionRef
+
+
+@dataclass(frozen=True)
+class EndpointDefinition:
+    name: str
+    model: str
+
+
+AnyDefinition = (
+    DatasetDefinition | WindowsDefinition | FeaturesDefinition | TrainingSetDefinition | ModelDefinition | GateDefinition | EndpointDefinition
+)
+
+_KINDS: dict[type, str] = {
+    DatasetDefinition: "dataset",
+    WindowsDefinition: "feature_view",
+    FeaturesDefinition: "feature_view",
+    TrainingSetDefinition: "training_set",
+    ModelDefinition: "model",
+    GateDefinition: "gate",
+    EndpointDefinition: "endpoint",
+}
+
+
+def kind_of(definition: AnyDefinition) -> str:
+    """The kind under which the catalog keeps a definition; both sorts of feature view are one kind."""
+    return _KINDS[type(definition)]
+
+
+def to_document(definition: AnyDefinition) -> dict[str, Any]:
+    """The JSON document of a definition; ``type`` tells a view of windows from one of a function."""
+    document: dict[str, Any] = msgspec.to_builtins(definition)
+    return {"type": type(definition).__name__, **document}
+
+
+def from_document(document: dict[str, Any]) -> AnyDefinition:
+    """The definition that ``to_document`` wrote."""
+    by_name = {kind.__name__: kind for kind in _KINDS}
+    values = dict(document)
+    kind = by_name.get(values.pop("type", ""))
+    if kind is None:
+        raise Invalid(f"{document.get('type')!r} is no kind of definition that this Clew knows; it may come from a newer one")
+    return msgspec.convert(values, kind)  # type: ignore[no-any-return]  # one of the classes above
+
+
+def definition_digest(definition: AnyDefinition, code_digest: str = "") -> str:
+    """One digest for what was declared and the code behind it; the file's place and the function's module don't count."""
+    document = to_document(definition)
+    document.pop("function", None)
+    return "sha256:" + hashlib.sha256(msgspec.json.encode([document, code_digest], order="sorted")).hexdigest()
+
+
+def check_durations(*durations: str | None) -> None:
+    for duration in durations:
+        if duration is not None:
+            parse_duration(duration)
+
+
+_DATETIME = re.compile(r"Datetime\(time_unit='(ms|us|ns)', time_zone=(?:None|'([^']+)')\)")
+_PLAIN = (
+    "Boolean Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64 String Date Time Binary Categorical"
+).split()
+
+
+def dtype_name(dtype: "pl.DataType | type[pl.DataType]") -> str:
+    """The text that ``parse_dtype`` reads back."""
+    return str(dtype)
+
+
+def parse_dtype(name: str) -> "pl.DataType":
+    """The Polars type that a name stands for.
+
+    >>> parse_dtype("Datetime(time_unit='us', time_zone='UTC')")
+    Datetime(time_unit='us', time_zone='UTC')
+    """
+    import polars as pl
+
+    match = _DATETIME.fullmatch(name)
+    if match:
+        return pl.Datetime(match[1], match[2])  # type: ignore[arg-type]  # the pattern admits the three units only
+    if name in _PLAIN:
+        return getattr(pl, name)()  # type: ignore[no-any-return]
+    raise Invalid(f"{name!r} can't be the type of a field; use a Polars type such as pl.Float64, pl.String or pl.Datetime('us', 'UTC')")

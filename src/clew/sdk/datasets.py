@@ -1,0 +1,79 @@
+"""``@clew.dataset``: a table that grows by files and rows, and whose every state is a version."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from clew.definitions import DatasetDefinition
+from clew.errors import Invalid
+from clew.sdk import declarations
+from clew.sdk.assets import FunctionAsset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from clew.sdk.versions import Version
+
+__all__ = ["Column", "Dataset", "dataset"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a dataset, as ``landings["late"]`` names it."""
+
+    dataset: str
+    name: str
+
+
+class Dataset(FunctionAsset[P, R]):
+    """A dataset. ``[]`` names a column, methods touch storage."""
+
+    definition: DatasetDefinition
+
+    def __getitem__(self, column: str) -> Column:
+        return Column(self.name, column)
+
+    def ingest(self, file: "str | Path") -> "Version":
+        """Read a file through the function, check it against the expectations, and add its rows: the version after it.
+
+        Raises ``Refused`` naming column, rows and rule when a rule is broken; nothing of the file is kept then.
+        """
+        from pathlib import Path
+
+        from clew.backend import current
+        from clew.sdk.ingest import ingest_file
+        from clew.sdk.versions import Version
+
+        return Version(ingest_file(current(), self, Path(file)))
+
+    def append(self, rows: "Sequence[dict[str, Any]] | pl.DataFrame") -> Any:
+        """Add rows to the stream, readable at once, online windows with them. Idempotent by key."""
+        from clew.backend import current
+        from clew.feature_store.service import push_rows
+
+        plain = list(rows) if isinstance(rows, list | tuple) else rows.to_dicts()  # type: ignore[union-attr]
+        return current().call(push_rows, name=self.name, rows=plain)
+
+
+def dataset(
+    *, key: str | Sequence[str], time: str | None = None, known: str | None = None, zone: str | None = None
+) -> Callable[[Callable[P, R]], Dataset[P, R]]:
+    """Declare a dataset; the function below turns one raw file into its rows.
+
+    ``key`` names the columns that together name a row, ``time`` the event time, ``known`` the column that says when a row became
+    known (``time`` where it is left out). Event times need a zone: in the column, or declared by ``zone``.
+    """
+    names = (key,) if isinstance(key, str) else tuple(key)
+    if not names:
+        raise Invalid("a dataset needs a key: the columns that together name one row")
+
+    def decorate(function: Callable[P, R]) -> Dataset[P, R]:
+        declarations.ordinary_function(function, "@clew.dataset")
+        return Dataset(function, DatasetDefinition(function.__name__, names, time, known, declarations.function_ref(function), zone))
+
+    return decorate

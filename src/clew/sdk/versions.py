@@ -1,0 +1,77 @@
+"""One version of an asset, for reading: ``late.at(7)``, ``clew.get("landings@7")``."""
+
+from typing import TYPE_CHECKING, Any
+
+from clew.backend import Backend, current
+from clew.catalog import service as catalog
+from clew.catalog.schema import AssetVersion, LineageGraph
+from clew.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from clew.sdk.runs import RunView
+
+__all__ = ["Version", "get"]
+
+
+class Version:
+    """A version. Attributes are as recorded when it was made; methods read storage."""
+
+    def __init__(self, row: AssetVersion, backend: Backend | None = None) -> None:
+        self._row = row
+        self._backend = backend or current()
+
+    def __getattr__(self, name: str) -> Any:  # Any: the fields of AssetVersion, each with its own type
+        return getattr(self._row, name)
+
+    def __repr__(self) -> str:
+        return f"<{self._row.kind.replace('_', ' ')} {self._row.name}@{self._row.number}>"
+
+    @property
+    def number(self) -> int:
+        return self._row.number
+
+    @property
+    def run(self) -> "RunView":
+        """The run that made it. Raises ``NotFound`` for a version that no run made, such as an ingested file."""
+        from clew.sdk.runs import get_run
+
+        if self._row.run_id is None:
+            raise NotFound(f"{self._row.ref} was made by no run; its lineage says what it comes from")
+        return get_run(self._row.run_id)
+
+    def lineage(self, depth: int = 10) -> LineageGraph:
+        """Everything that it was made from, and what was made from it."""
+        return self._backend.call(catalog.lineage, self._row.name, self._row.number, depth)
+
+    def scan(self) -> "pl.LazyFrame":
+        """The rows, lazily; with the zones and types of the stored version."""
+        name, number, kind = self._row.name, self._row.number, self._row.kind
+        if kind == "dataset":
+            from clew.datasets.reading import scan_version
+
+            return scan_version(self._backend, name, number)
+        if kind in ("feature_view", "training_set"):
+            from clew.feature_store.reading import scan_version as scan_features
+
+            return scan_features(self._backend, name, number)
+        raise Invalid(f"{self._row.ref} is a {kind} and has no rows; load() gives the model")
+
+    def collect(self) -> "pl.DataFrame":
+        """All rows in memory."""
+        return self.scan().collect()
+
+    def load(self) -> Any:  # Any: the model in its own framework
+        """The model as its framework knows it. Only a model has something to load."""
+        if self._row.kind != "model":
+            raise Invalid(f"{self._row.ref} is a {self._row.kind.replace('_', ' ')}; scan() reads its rows")
+        from clew.registry.loading import load_version
+
+        return load_version(self._backend, self._row.name, self._row.number)
+
+
+def get(reference: str) -> Version:
+    """``landings@7`` by number, ``late@champion`` by alias, ``late`` for the newest."""
+    backend = current()
+    return Version(backend.call(catalog.resolve, reference), backend)
