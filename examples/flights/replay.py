@@ -1,0 +1,142 @@
+"""Drives the flights of 2013 through a running Clew as they happened: schedules, weather and landings arrive, requests are asked.
+
+A client of its own, in a process of its own: it knows the raw files, the public SDK and the endpoint's HTTP address. It also owns the
+event clock of the project, so that a replayed month takes minutes and gives the answers that the real month would have got.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+import polars as pl
+from prepare import NEW_YORK, read_flights, read_weather
+from source_data import fetch
+
+import clew
+from clew.access.service import set_event_time
+from clew.feature_store.service import push_rows
+
+ZONE = ZoneInfo(NEW_YORK)
+KEY = ["departs", "carrier", "flight", "origin"]
+ASKED = [*KEY, "dest", "tailnum", "distance"]
+
+
+@dataclass
+class Counts:
+    """What a replay has done so far."""
+
+    requests: int = 0
+    failed: int = 0
+    rows: int = 0
+    seconds_asking: float = 0.0
+    seconds_pushing: float = 0.0
+
+
+def month_files(folder: Path, start: datetime, end: datetime) -> list[str]:
+    """The months that a span touches, as ``2013-04``, with the one before: its last flights land after midnight."""
+    months = pl.date_range(start.date().replace(day=1), end.date(), "1mo", eager=True)
+    return [f"{day:%Y-%m}" for day in months]
+
+
+def arrivals(folder: Path, start: datetime, end: datetime) -> dict[str, pl.DataFrame]:
+    """Per dataset the rows of the months replayed, with ``_at``, the instant at which each became known."""
+    months = month_files(folder, start, end)
+    flights = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months])
+    weather = pl.concat([read_weather(folder / f"weather-{month}.csv").collect() for month in months])
+    schedule = flights.select(*KEY, "dest", "tailnum", "distance", "published", _at="published")
+    landed = flights.filter(pl.col("landed").is_not_null()).with_columns(late=pl.col("delay") > 15, _at="landed")
+    known = {
+        "schedule": schedule,
+        "landings": landed.select(*KEY, "dest", "tailnum", "landed", "delay", "late", "_at"),
+        "weather": weather.with_columns(_at="reported"),
+    }
+    return {name: rows.filter(pl.col("_at") <= end).sort("_at") for name, rows in known.items()}
+
+
+def instants(folder: Path, start: datetime, end: datetime, every: int) -> Iterator[tuple[datetime, list[dict[str, object]]]]:
+    """Each departure time of the span with the flights to ask about: every n-th of all, in order."""
+    months = month_files(folder, start, end)
+    flights = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months]).sort(KEY)
+    asked = flights.filter(pl.col("departs").is_between(start, end, closed="left")).gather_every(every)
+    for (departs,), rows in asked.partition_by("departs", as_dict=True, maintain_order=True).items():
+        yield departs, rows.select(ASKED).to_dicts()
+
+
+class Feed:
+    """Hands out the rows of each dataset once, as the event clock passes them."""
+
+    def __init__(self, rows: dict[str, pl.DataFrame]) -> None:
+        self._rows = {name: frame.drop("_at").to_dicts() for name, frame in rows.items()}
+        self._at = {name: frame["_at"].to_list() for name, frame in rows.items()}
+        self._next = dict.fromkeys(rows, 0)
+
+    def until(self, now: datetime) -> Iterator[tuple[str, list[dict[str, object]]]]:
+        for name, times in self._at.items():
+            first = last = self._next[name]
+            while last < len(times) and times[last] <= now:
+                last += 1
+            self._next[name] = last
+            if last > first:
+                yield name, self._rows[name][first:last]
+
+
+def replay(url: str, endpoint_url: str, start: datetime, end: datetime, every: int, *, report_every: timedelta = timedelta(days=1)) -> Counts:
+    """Replay the span; one line of JSON a replayed day on standard output, for whoever watches."""
+    folder = fetch(Path(__file__).parent / "data")
+    backend, counts = clew.connect(url), Counts()
+    feed = Feed(arrivals(folder, start, end))
+    next_report = start + report_every
+    next_tick = start
+    with httpx.Client(base_url=endpoint_url, timeout=30) as client:
+        for now, flights in instants(folder, start, end, every):
+            if now >= next_tick:
+                backend.call(set_event_time, event_time=now)
+                next_tick = now + timedelta(hours=1)
+            began = time.perf_counter()
+            for name, rows in feed.until(now):
+                for part in range(0, len(rows), 2_000):
+                    backend.call(push_rows, name=name, rows=rows[part : part + 2_000])
+                counts.rows += len(rows)
+            asked = time.perf_counter()
+            for flight in flights:
+                body = json.dumps({"rows": [flight | {"departs": flight["departs"].isoformat()}]})  # type: ignore[attr-defined]  # a datetime
+                answer = client.post("/endpoints/late/predict", content=body, headers={"content-type": "application/json"})
+                counts.requests += 1
+                if answer.status_code != 200:
+                    counts.failed += 1
+                    print(json.dumps({"failed": answer.text, "flight": flight}, default=str), file=sys.stderr, flush=True)
+            counts.seconds_pushing += asked - began
+            counts.seconds_asking += time.perf_counter() - asked
+            if now >= next_report:
+                print(json.dumps({"day": next_report.date().isoformat(), **vars(counts)}), flush=True)
+                next_report += report_every
+        for name, rows in feed.until(end):
+            for part in range(0, len(rows), 2_000):
+                backend.call(push_rows, name=name, rows=rows[part : part + 2_000])
+        backend.call(set_event_time, event_time=end)
+    print(json.dumps({"day": end.date().isoformat(), **vars(counts)}), flush=True)
+    return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True, help="the API's address")
+    parser.add_argument("--endpoint-url", required=True, help="the serving process's address")
+    parser.add_argument("--start", default="2013-04-01")
+    parser.add_argument("--end", default="2013-05-01")
+    parser.add_argument("--every", type=int, default=4, help="ask about every n-th flight")
+    options = parser.parse_args()
+    start, end = (datetime.fromisoformat(text).replace(tzinfo=ZONE) for text in (options.start, options.end))
+    counts = replay(options.url, options.endpoint_url, start, end, options.every)
+    sys.exit(1 if counts.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
