@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Aggregate", "AnyDefinition", "DatasetDefinition", "EndpointDefinition", "FeaturesDefinition", "FunctionRef", "GateDefinition", "ModelDefinition",
     "ParameterDefinition", "SearchDefinition", "Space", "TrainingSetDefinition", "ViewUse", "WindowsDefinition", "definition_digest", "dtype_name",
-    "kind_of", "parse_dtype",
+    "check_durations", "from_document", "kind_of", "parse_dtype", "to_document",
 ]  # fmt: skip
 
 AggregateFunction = Literal["mean", "sum", "count", "min", "max"]
@@ -203,7 +203,8 @@ def from_document(document: dict[str, Any]) -> AnyDefinition:
     kind = by_name.get(values.pop("type", ""))
     if kind is None:
         raise Invalid(f"{document.get('type')!r} is no kind of definition that this Clew knows; it may come from a newer one")
-    return msgspec.convert(values, kind)  # type: ignore[no-any-return]  # one of the classes above
+    definition: AnyDefinition = msgspec.convert(values, kind)
+    return definition
 
 
 def definition_digest(definition: AnyDefinition, code_digest: str = "") -> str:

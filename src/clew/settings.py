@@ -34,11 +34,13 @@ class Settings:
 
     def at(self, home: Path) -> "Settings":
         """The same settings over another folder, with the embedded database and stores in it."""
-        return replace(self, home=home, **_embedded(home))
+        database_url, storage_url, online_url = _embedded(home)
+        return replace(self, home=home, database_url=database_url, storage_url=storage_url, online_url=online_url)
 
 
-def _embedded(home: Path) -> dict[str, str]:
-    return {"database_url": f"sqlite:///{home / 'clew.db'}", "storage_url": f"file://{home / 'storage'}", "online_url": f"lmdb://{home / 'online'}"}
+def _embedded(home: Path) -> tuple[str, str, str]:
+    """The URLs of database, storage and online store inside the folder."""
+    return f"sqlite:///{home / 'clew.db'}", f"file://{home / 'storage'}", f"lmdb://{home / 'online'}"
 
 
 def _find_root(start: Path) -> tuple[Path, dict[str, Any]]:
@@ -66,15 +68,15 @@ def load_settings(start: Path | None = None, environ: Mapping[str, str] | None =
     durability = environ.get("CLEW_DURABILITY", "process")
     if durability not in ("process", "full"):
         raise Invalid(f"CLEW_DURABILITY is {durability!r}; it can be 'process' or 'full'")
-    defaults = _embedded(home)
+    database_url, storage_url, online_url = _embedded(home)
     files = table.get("files", ())
     return Settings(
         home=home,
         root=root,
         project=check_slug(environ.get("CLEW_PROJECT") or table.get("project", "default"), "project"),
-        database_url=environ.get("CLEW_DATABASE_URL") or defaults["database_url"],
-        storage_url=environ.get("CLEW_STORAGE_URL") or defaults["storage_url"],
-        online_url=environ.get("CLEW_ONLINE_URL") or defaults["online_url"],
+        database_url=environ.get("CLEW_DATABASE_URL") or database_url,
+        storage_url=environ.get("CLEW_STORAGE_URL") or storage_url,
+        online_url=environ.get("CLEW_ONLINE_URL") or online_url,
         url=environ.get("CLEW_URL") or environment.get("url"),
         token=environ.get("CLEW_TOKEN"),
         durability="full" if durability == "full" else "process",
