@@ -1,4 +1,8 @@
-"""Fixtures that every test may use: real databases, a real server."""
+"""What every test may use: settings in a fresh folder, a backend on SQLite and on PostgreSQL, a real server.
+
+Nothing here is a fake. PostgreSQL is started once a session from Debian's programs, on loopback, without fsync; set
+``CLEW_TEST_POSTGRES_URL`` to use one that runs already (each test gets a database of its own in it).
+"""
 
 import os
 import shutil
@@ -11,106 +15,167 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
+import sqlalchemy as sa
 
 from clew import backend as backends
 from clew.backend import LocalBackend
-from clew.sdk import declarations
 from clew.settings import Settings, load_settings
 
-_PORT_SECONDS = 30
+POSTGRES_HINT = "PostgreSQL's server programs are missing: apt-get install postgresql (CI has them)"
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(autouse=True)
-def _clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test sees another's declarations, current backend or environment."""
-    for name in list(os.environ):
-        if name.startswith("CLEW_"):
-            monkeypatch.delenv(name)
-    declarations.forget()
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A developer's own CLEW_URL or current backend must not reach a test."""
+    for name in [name for name in os.environ if name.startswith("CLEW_") and not name.startswith("CLEW_TEST_")]:
+        monkeypatch.delenv(name)
     backends.use(None)
     yield
-    declarations.forget()
     backends.use(None)
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings over an empty folder, project ``test``."""
+    """Settings of the project ``test`` in a fresh folder."""
     return replace(load_settings(tmp_path, {}), project="test")
 
 
-def _postgres_programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(path) for path in [shutil.which("initdb")] if path]
-    if not found:
-        pytest.fail("PostgreSQL is not installed; `apt-get install postgresql` (or your system's package) brings it", pytrace=False)
-    return found[-1].parent
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that has been migrated once, to copy from."""
+    folder = tmp_path_factory.mktemp("template")
+    backend = LocalBackend(replace(load_settings(folder, {}), project="test")).prepare()
+    with backend.database.engine.connect() as connection:
+        connection.connection.dbapi_connection.execute("pragma wal_checkpoint(truncate)")  # type: ignore[union-attr]
+    backend.dispose()
+    return backend.settings.home / "clew.db"
+
+
+@pytest.fixture
+def sqlite_backend(settings: Settings, _migrated_sqlite: Path) -> Iterator[LocalBackend]:
+    settings.home.mkdir(parents=True)
+    shutil.copy(_migrated_sqlite, settings.home / "clew.db")
+    backend = LocalBackend(settings)
+    yield backend
+    backend.dispose()
+
+
+@pytest.fixture
+def postgres_backend(settings: Settings, postgres_database: str) -> Iterator[LocalBackend]:
+    backend = LocalBackend(replace(settings, database_url=postgres_database))
+    yield backend
+    backend.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def backend(request: pytest.FixtureRequest) -> LocalBackend:
+    """A local backend with a migrated schema and the project ``test``, once on each database."""
+    found: LocalBackend = request.getfixturevalue("sqlite_backend" if request.param == "sqlite" else "postgres_backend")
+    return found
+
+
+def _postgres_programs() -> Path | None:
+    """The folder of ``initdb`` and ``postgres``; Debian keeps it out of the PATH."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
+
+
+def _demoted(command: list[str]) -> list[str]:
+    """PostgreSQL refuses to run as root. ``setpriv`` also ends it when this process dies, however it dies."""
+    if os.geteuid() == 0:
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT", *command]
+    return ["setpriv", "--pdeathsig=INT", *command] if shutil.which("setpriv") else command
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL of our own, on loopback, without a database name."""
-    programs, port = _postgres_programs(), free_port()
+def postgres_url() -> Iterator[str]:
+    """The address of a real PostgreSQL server, without a database's name."""
+    if "CLEW_TEST_POSTGRES_URL" in os.environ:
+        yield os.environ["CLEW_TEST_POSTGRES_URL"].rstrip("/")
+        return
+    programs = _postgres_programs()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail(POSTGRES_HINT)
+        pytest.skip(POSTGRES_HINT)
     folder = Path(tempfile.mkdtemp(prefix="clew-pg-"))
-    user: dict[str, str] = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+    if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-        user = {"user": "postgres", "group": "postgres"}
-    run = {"cwd": folder, "check": True, "capture_output": True, **user}
-    subprocess.run([programs / "initdb", "-D", folder / "data", "-U", "clew", "-A", "trust", "-E", "UTF8"], **run)  # type: ignore[call-overload]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
-    subprocess.run([programs / "pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start"], **run)  # type: ignore[call-overload]
-    yield f"postgresql://clew@127.0.0.1:{port}"
-    subprocess.run([programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], **run)  # type: ignore[call-overload]
-    shutil.rmtree(folder, ignore_errors=True)
+    port = free_port()
+    try:
+        make = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", "clew", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(_demoted(make), check=True, capture_output=True, cwd="/")
+        options = [
+            "-c",
+            "fsync=off",
+            "-c",
+            "full_page_writes=off",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "shared_buffers=64MB",
+            "-c",
+            "listen_addresses=127.0.0.1",
+        ]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                _demoted([str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), *options]),
+                stdout=log, stderr=log, cwd="/",
+            )  # fmt: skip
+        try:
+            url = f"postgresql+psycopg://clew@127.0.0.1:{port}"
+            _wait_for_postgres(url, server, folder / "log")
+            yield url
+        finally:
+            server.terminate()
+            server.send_signal(2)  # SIGINT: don't wait for connections that a failed test left open
+            server.wait(20)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A fresh database on the session's server."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    yield f"{postgres_server}/{name}"
-    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def backend(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LocalBackend]:
-    """A migrated backend with the project ``test``, on each database."""
-    if request.param == "postgresql":
-        settings = replace(settings, database_url=request.getfixturevalue("postgres_url"))
-    made = LocalBackend(settings).prepare()
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def local_backend(settings: Settings) -> Iterator[LocalBackend]:
-    """A migrated backend on SQLite, made the current one: for tests of what lies above the database."""
-    made = LocalBackend(settings).prepare()
-    backends.use(made)
-    yield made
-    made.dispose()
-
-
-def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Until the process listens, or it is plain that it won't."""
-    end = time.monotonic() + _PORT_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise AssertionError(f"the process ended with {process.returncode} before it listened")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+def _wait_for_postgres(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    engine = sa.create_engine(f"{url}/postgres", poolclass=sa.pool.NullPool)
+    for _ in range(150):
+        if server.poll() is not None:
+            raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}")
+        try:
+            with engine.connect():
                 return
-        time.sleep(0.05)
-    raise AssertionError(f"nothing listens on port {port} after {_PORT_SECONDS} s")
+        except sa.exc.OperationalError:
+            time.sleep(0.1)
+    raise RuntimeError(f"PostgreSQL did not answer within 15 s:\n{log.read_text()}")
+
+
+def _administer(url: str, *statements: str) -> None:
+    engine = sa.create_engine(f"{url}/postgres", poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database that has been migrated once, to copy from."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    _administer(postgres_url, f"create database {name}")
+    settings = replace(load_settings(tmp_path_factory.mktemp("template"), {}), project="test", database_url=f"{postgres_url}/{name}")
+    LocalBackend(settings).prepare().dispose()
+    return name
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str, _migrated_postgres: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database with the project ``test``."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(postgres_url, f"create database {name} template {_migrated_postgres}")
+    yield f"{postgres_url}/{name}"
+    _administer(postgres_url, f"drop database {name} with (force)")

@@ -1,1 +1,1 @@
-"""The schema, revision by revision."""
+"""The database's schema, revision by revision."""
