@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from clew import backend as backends
 from clew.backend import LocalBackend
+from clew.sdk import declarations
 from clew.settings import Settings, load_settings
 
 POSTGRES_HINT = "PostgreSQL's server programs are missing: apt-get install postgresql (CI has them)"
@@ -32,12 +33,14 @@ def free_port() -> int:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A developer's own CLEW_URL or current backend must not reach a test."""
+def _clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees another's declarations or current backend, or a developer's own CLEW_URL."""
     for name in [name for name in os.environ if name.startswith("CLEW_") and not name.startswith("CLEW_TEST_")]:
         monkeypatch.delenv(name)
+    declarations.forget()
     backends.use(None)
     yield
+    declarations.forget()
     backends.use(None)
 
 
@@ -79,6 +82,13 @@ def backend(request: pytest.FixtureRequest) -> LocalBackend:
     """A local backend with a migrated schema and the project ``test``, once on each database."""
     found: LocalBackend = request.getfixturevalue("sqlite_backend" if request.param == "sqlite" else "postgres_backend")
     return found
+
+
+@pytest.fixture
+def local_backend(sqlite_backend: LocalBackend) -> LocalBackend:
+    """A backend on SQLite that is also the current one: for tests of what lies above the database."""
+    backends.use(sqlite_backend)
+    return sqlite_backend
 
 
 def _postgres_programs() -> Path | None:

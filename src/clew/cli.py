@@ -1,0 +1,161 @@
+"""The command line. Each command lives in its slice's ``commands.py`` and is imported when it is called: ``clew --help`` stays quick."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import msgspec
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from clew import console
+from clew.errors import ClewError
+
+__all__ = ["app", "main"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("clew.server.commands", "Serve this folder: the API, the page and the endpoints."),
+    "apply": ("clew.pipelines.commands", "Show what would change, then make the file's definitions the project's."),
+    "plan": ("clew.pipelines.commands", "Show what a build would do, without doing it."),
+    "build": ("clew.pipelines.commands", "Build everything stale upstream of an asset, in parallel, cached."),
+    "why": ("clew.pipelines.commands", "Say the first thing that differs from the last build."),
+    "ingest": ("clew.datasets.commands", "Add a file to a dataset: one more version, checked on the way in."),
+    "serve": ("clew.serving.commands", "Serve one endpoint alone, in this process."),
+    "deploy": ("clew.serving.commands", "Put a model version behind an endpoint."),
+    "rollback": ("clew.serving.commands", "Go back to a route's last good document."),
+    "revert": ("clew.feature_store.commands", "Go back to a feature view's version: definition, data and online rows together."),
+    "explain": ("clew.serving.commands", "Walk a prediction back to model, run, features, data and code."),
+    "sync": ("clew.tracking.commands", "Ship what dead processes left in their journals."),
+    "cut": ("clew.datasets.commands", "Cut appended rows into a dataset version."),
+    "runs": ("clew.tracking.commands", "List runs, or show one."),
+    "datasets": ("clew.datasets.commands", "List datasets, or show one."),
+    "features": ("clew.feature_store.commands", "List feature views, or show one."),
+    "models": ("clew.registry.commands", "List models, or show one."),
+    "endpoints": ("clew.serving.commands", "List endpoints and what they serve."),
+    "gc": ("clew.server.commands", "Say which stored bytes nothing refers to any more."),
+    "doctor": ("clew.server.commands", "Check this installation and this folder, and say what to mend."),
+}
+"""Where each command lives, and its line in ``clew --help``."""
+
+
+class _Lazy(TyperGroup):
+    """Imports a command's module when the command is named; the list of commands needs none of them."""
+
+    _listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:  # Any: Typer's own context class is private to it
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, summary = COMMANDS[cmd_name]
+        if self._listing:
+            return TyperCommand(cmd_name, help=summary, short_help=summary)
+        function = _find(cmd_name, module)
+        return _built(cmd_name, function, summary)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        self._listing = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._listing = False
+
+
+def _find(name: str, module: str) -> Any:  # Any: a function, or a Typer application for a command with parts
+    commands: dict[str, Any] = importlib.import_module(module).COMMANDS
+    return commands[name]
+
+
+def _built(name: str, function: Any, summary: str) -> Any:
+    if isinstance(function, typer.Typer):
+        command: Any = typer.main.get_command(function)
+    else:
+        lone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        lone.command(name)(function)
+        command = typer.main.get_command(lone)
+    command.name = name
+    command.help = command.help or summary
+    for part in (command, *getattr(command, "commands", {}).values()):
+        if not any("--json" in getattr(parameter, "opts", ()) for parameter in part.params):
+            part.params.append(_json_option())
+    return command
+
+
+def _json_option() -> TyperOption:
+    def obey(ctx: Any, parameter: Any, value: bool) -> bool:
+        if value:
+            console.use_json(True)
+        return value
+
+    return TyperOption(param_decls=["--json"], is_flag=True, expose_value=False, callback=obey, help="Answer with one JSON document.")
+
+
+app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import clew
+
+        print(f"clew {clew.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _clew(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave.", callback=_show_version, is_eager=True),
+) -> None:
+    """The whole life of a machine-learning model, on one thread from any prediction back to data and code."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and leave. An error of Clew is one line that teaches, or one JSON document with ``--json``; the status is 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    console.use_json(False)
+    sys.exit(_guarded(lambda: app(arguments, prog_name="clew", standalone_mode=True), wants_json="--json" in arguments))
+
+
+def _guarded(run: Callable[[], object], *, wants_json: bool) -> int:
+    try:
+        run()
+    except ClewError as error:
+        _complain(error, wants_json=wants_json)
+        return 1
+    except BrokenPipeError:  # `clew runs | head`: the reader has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _complain(error: ClewError, *, wants_json: bool) -> None:
+    if wants_json:
+        document = {"error": {**error.to_wire(), "details": {name: _plain(value) for name, value in error.details.items()}}}
+        print(msgspec.json.encode(document).decode())
+        return
+    print(f"clew: {error.message}", file=sys.stderr)
+    output = error.details.get("output")
+    if isinstance(output, str) and output.strip():
+        print(output.rstrip(), file=sys.stderr)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return msgspec.to_builtins(value)
+    except TypeError:
+        return repr(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What commands print: words and tables for people, one JSON document with ``--json``, progress on stderr only.
+
+Every command takes ``--json`` without declaring it: ``clew.cli`` adds the option, and the functions here obey it.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+__all__ = ["as_json", "complete_assets", "note", "say", "show", "show_rows", "use_json"]
+
+_json = False
+
+
+def use_json(wanted: bool) -> None:
+    global _json  # noqa: PLW0603 - one process runs one command
+    _json = wanted
+
+
+def as_json() -> bool:
+    """Whether the caller asked for JSON."""
+    return _json
+
+
+def say(text: str) -> None:
+    """A line for a person; silent with ``--json``, where ``show`` speaks."""
+    if not _json:
+        print(text)
+
+
+def note(text: str) -> None:
+    """A remark beside the result, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def show(value: Any, words: str | Callable[[], str]) -> None:  # Any: whatever msgspec can encode
+    """The value as JSON with ``--json``, else the words."""
+    if _json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+        sys.stdout.flush()
+    else:
+        print(words if isinstance(words, str) else words())
+
+
+def show_rows(value: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+    """The value as JSON with ``--json``, else a table; ``empty`` says how the first row comes about."""
+    if _json:
+        show(value, "")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(cell) for cell in row))
+    if table.row_count:
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(table)
+    else:
+        print(empty)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def complete_assets(kind: str | None = None) -> Callable[[str], list[str]]:
+    """A completion for Typer: the project's asset names of a kind, or of all. Quiet when nothing can be read: a shell must not see errors."""
+
+    def complete(incomplete: str) -> list[str]:
+        try:
+            from clew.backend import current
+            from clew.catalog import service as catalog
+
+            page = current().call(catalog.list_assets, kind, limit=1_000)  # type: ignore[arg-type]
+        except Exception:  # completion runs at each Tab: no folder, no server and no schema are all just *no names*
+            return []
+        return [asset.name for asset in page.items if asset.name.startswith(incomplete)]
+
+    return complete
