@@ -1,0 +1,128 @@
+"""The tail: rows that were appended since the newest version, readable at once, until a cut or an ingest takes them into a version."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from clew.clock import wall_now
+from clew.datasets.rows import ReadRow, RowReader, to_frame
+from clew.datasets.schema import Append, AppendedRow, DatasetDetails, dataset_tail
+from clew.errors import Conflict
+from clew.operations import Context
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["append", "forget_cut", "last_sequence", "mark_cut", "reader_of", "uncut", "uncut_count"]
+
+_CHUNK = 500  # SQLite takes so many keys in one list with room to spare
+
+
+def reader_of(dataset: str, details: DatasetDetails) -> RowReader:
+    required = [column for column in (details.time, details.known) if column]
+    return RowReader(dataset, details.columns, details.key, required, details.zone, details.expectations)
+
+
+def append(context: Context, name: str, details: DatasetDetails, rows: Sequence[Mapping[str, Any]]) -> Append:
+    """Add the rows that are not known yet. Raises ``Conflict`` for a known key with other values; then no row is added."""
+    reader = reader_of(name, details)
+    fresh: dict[str, ReadRow] = {}
+    for place, row in enumerate(rows, 1):
+        read = reader.read(row, place)
+        before = fresh.setdefault(read.key_digest, read)
+        if before.row_digest != read.row_digest:
+            raise _clash(name, details, read, "stands twice in these rows, with different values")
+    for key_digest, row_digest in _known_in_tail(context, name, list(fresh)):
+        read = fresh.pop(key_digest)
+        if read.row_digest != row_digest:
+            raise _clash(name, details, read, "was appended before with other values")
+    for read in _known_in_version(context, name, details, list(fresh.values())):
+        del fresh[read.key_digest]
+    sequence = max(last_sequence(context, name), details.tail_sequence)
+    inserted = [
+        {
+            "project": context.project, "name": name, "key_digest": read.key_digest, "sequence": sequence + place, "row_digest": read.row_digest,
+            "row": read.stored, "cut_in": None, "appended_at": wall_now(),
+        }
+        for place, read in enumerate(fresh.values(), 1)
+    ]  # fmt: skip
+    if inserted:
+        context.db.execute(sa.insert(dataset_tail), inserted)
+    added = tuple(AppendedRow(sequence + place, read.values) for place, read in enumerate(fresh.values(), 1))
+    return Append(added, len(rows) - len(added))
+
+
+def _clash(name: str, details: DatasetDetails, read: ReadRow, how: str) -> Conflict:
+    key = {column: str(read.values[column]) for column in details.key}
+    named = ", ".join(f"{column}={value}" for column, value in key.items())
+    return Conflict(f"the row of {name} with {named} {how}; no row is stored. A row, once known, stays", dataset=name, key=key)
+
+
+def _known_in_tail(context: Context, name: str, keys: list[str]) -> list[tuple[str, str]]:
+    found = []
+    for start in range(0, len(keys), _CHUNK):
+        query = sa.select(dataset_tail.c.key_digest, dataset_tail.c.row_digest).where(
+            *_of(context, name), dataset_tail.c.key_digest.in_(keys[start : start + _CHUNK])
+        )
+        found += [(row.key_digest, row.row_digest) for row in context.db.execute(query)]
+    return found
+
+
+def _known_in_version(context: Context, name: str, details: DatasetDetails, rows: list[ReadRow]) -> list[ReadRow]:
+    """The rows that the newest version holds. Rows later than all of it can't be among them, so a stream does not come here."""
+    old = [read for read in rows if details.time is None or details.time_max is None or read.values[details.time] <= details.time_max]
+    if not old:
+        return []
+    import polars as pl
+
+    frame = to_frame([read.stored for read in old], details.columns).with_row_index("_place")
+    # A look into the Delta table inside a transaction, against the rule, so that no cut can come between the look and the insert.
+    stored = context.tables.scan(details.pin).join(frame.lazy().select(details.key), on=details.key, how="semi").collect(engine="streaming")
+    joined = frame.join(
+        stored.with_columns(_there=pl.lit(value=True)), on=details.key, how="inner", suffix="_stored", maintain_order="left"
+    )
+    others = [column.name for column in details.columns if column.name not in details.key]
+    known = []
+    for row in joined.iter_rows(named=True):
+        read = old[row["_place"]]
+        if any(row[column] != row[f"{column}_stored"] for column in others):
+            raise _clash(name, details, read, "was ingested before with other values")
+        known.append(read)
+    return known
+
+
+def _of(context: Context, name: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return dataset_tail.c.project == context.project, dataset_tail.c.name == name
+
+
+def last_sequence(context: Context, name: str) -> int:
+    """The number of the last appended row, cut or not; 0 before the first."""
+    return int(context.db.scalar(sa.select(sa.func.max(dataset_tail.c.sequence)).where(*_of(context, name))) or 0)
+
+
+def uncut(
+    context: Context, name: str, *, number: int | None = None, after: int = 0, limit: int | None = None
+) -> list[tuple[int, dict[str, Any]]]:
+    """Sequence and stored values of the rows past ``after`` that no version holds, or no version up to ``number``; in order."""
+    outside: sa.ColumnElement[bool] = dataset_tail.c.cut_in.is_(None)
+    if number is not None:
+        outside = outside | (dataset_tail.c.cut_in > number)
+    query = sa.select(dataset_tail.c.sequence, dataset_tail.c.row).where(*_of(context, name), outside, dataset_tail.c.sequence > after)
+    return [(row.sequence, row.row) for row in context.db.execute(query.order_by(dataset_tail.c.sequence).limit(limit))]
+
+
+def uncut_count(context: Context, name: str) -> int:
+    query = sa.select(sa.func.count()).where(*_of(context, name), dataset_tail.c.cut_in.is_(None))
+    return int(context.db.scalar(query) or 0)
+
+
+def mark_cut(context: Context, name: str, number: int, upto: int) -> None:
+    """Note that a version holds the rows up to a sequence number."""
+    waiting = (*_of(context, name), dataset_tail.c.cut_in.is_(None), dataset_tail.c.sequence <= upto)
+    context.db.execute(sa.update(dataset_tail).where(*waiting).values(cut_in=number))
+
+
+def forget_cut(context: Context, name: str) -> None:
+    """Forget the rows that versions hold: the dataset starts anew without them, so their keys are free again."""
+    context.db.execute(sa.delete(dataset_tail).where(*_of(context, name), dataset_tail.c.cut_in.is_not(None)))
