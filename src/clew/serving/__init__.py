@@ -1,0 +1,1 @@
+"""Endpoints, their routes, the process that answers, and the prediction log."""

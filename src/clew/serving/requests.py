@@ -1,0 +1,171 @@
+"""What a prediction request may say, and errors that name the row and the field."""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from clew.definitions import parse_dtype
+from clew.errors import Invalid, TooLarge
+from clew.serving.schema import RequestField
+
+__all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "RequestReader", "decode_json"]
+
+MAX_BODY_BYTES = 16 << 20
+MAX_ROWS = 10_000
+_INTEGER_BITS = {"Int8": 8, "Int16": 16, "Int32": 32, "Int64": 64}
+
+Value = Any  # Any: a field's value in the type that its dtype says
+Converter = Callable[[Any], Value]
+
+
+class _Wrong(Exception):  # noqa: N818 - it reads as what it says: a value is wrong
+    """Why a value can't be what its field wants; becomes an ``Invalid`` that also says where."""
+
+
+def decode_json(body: bytes) -> Any:
+    """The document in a request's body. Raises ``Invalid`` with the place of the mistake."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        hint = "; NaN and Infinity are not JSON, write null for a value that is missing" if _names_no_number(body) else ""
+        raise Invalid(f"the body is not valid JSON: {error}{hint}") from error
+    except RecursionError as error:
+        raise Invalid("the body is nested too deeply; a request is an object with a list of flat rows") from error
+
+
+def _names_no_number(body: bytes) -> bool:
+    return b"NaN" in body or b"Infinity" in body
+
+
+class RequestReader:
+    """Reads rows for one route. Fields that the route does not know are left out; each one that it knows must be named."""
+
+    def __init__(self, fields: Sequence[RequestField]) -> None:
+        self.fields = tuple(fields)
+        self._fields = tuple((field.name, field.required, _converter(field.dtype)) for field in fields)
+
+    def read(self, body: bytes) -> list[dict[str, Value]]:
+        """The rows of ``{"rows": [{…}, …]}`` in the types of the fields. Raises ``Invalid`` naming row and field, ``TooLarge``."""
+        document = decode_json(body)
+        if not isinstance(document, dict) or not isinstance(document.get("rows"), list):
+            raise Invalid('the body must be an object with a list of rows: {"rows": [{…}]}')
+        return self.convert(document["rows"])
+
+    def convert(self, rows: list[Any]) -> list[dict[str, Value]]:
+        if not rows:
+            raise Invalid("there is no row to answer; send at least one in 'rows'")
+        if len(rows) > MAX_ROWS:
+            raise TooLarge(f"{len(rows)} rows are more than the {MAX_ROWS} that one request may ask about; split them", limit=MAX_ROWS)
+        return [self._convert(number, row) for number, row in enumerate(rows)]
+
+    def _convert(self, number: int, row: Any) -> dict[str, Value]:
+        if not isinstance(row, dict):
+            raise Invalid(f"row {number}: a row is an object with fields, not {_named(row)}", row=number)
+        converted: dict[str, Value] = {}
+        for name, required, convert in self._fields:
+            try:
+                value = row[name]
+            except KeyError:
+                raise Invalid(
+                    f"row {number}: {name!r} is missing; a row names {', '.join(f.name for f in self.fields)}", row=number, field=name
+                ) from None
+            if value is None:
+                if required:
+                    raise Invalid(f"row {number}: {name!r} is null, and the key and the event time can't be", row=number, field=name)
+                converted[name] = None
+                continue
+            try:
+                converted[name] = convert(value)
+            except _Wrong as error:
+                raise Invalid(f"row {number}: {name!r} {error}", row=number, field=name) from None
+        return converted
+
+
+def _named(value: Any) -> str:
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        type(None): "null",
+    }
+    return kinds.get(type(value), type(value).__name__)
+
+
+def _converter(dtype: str) -> Converter:
+    kind = parse_dtype(dtype)
+    name = type(kind).__name__
+    if name == "Datetime":
+        return _instant(getattr(kind, "time_zone", None))
+    if name in ("Float32", "Float64"):
+        return _number
+    if name == "Boolean":
+        return _boolean
+    if name == "Date":
+        return _date
+    if "Int" in name:
+        bits = _INTEGER_BITS.get(name)
+        return _integer(*((-(1 << bits - 1), (1 << bits - 1) - 1) if bits else (0, (1 << int(name.removeprefix("UInt"))) - 1)))
+    return _text
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _Wrong(f"must be a number, not {_named(value)} ({value!r:.60})")
+    number = float(value)
+    if not math.isfinite(number):
+        raise _Wrong(f"is {value!r}; write null for a value that is missing")
+    return number
+
+
+def _integer(low: int, high: int) -> Converter:
+    def convert(value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _Wrong(f"must be a whole number, not {_named(value)} ({value!r:.60})")
+        if not low <= value <= high:
+            raise _Wrong(f"is {value}, outside {low} to {high}")
+        return value
+
+    return convert
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong(f"must be true or false, not {_named(value)} ({value!r:.60})")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(f"must be text, not {_named(value)} ({value!r:.60})")
+    return value
+
+
+def _date(value: Any) -> date:
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise _Wrong(f"must be a date such as 2013-04-01, not {value!r:.60}") from None
+
+
+def _instant(zone: str | None) -> Converter:
+    info = ZoneInfo(zone or "UTC")
+
+    def convert(value: Any) -> datetime:
+        try:
+            instant = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise _Wrong(f"must be a time such as 2013-04-01T08:00:00-04:00, not {value!r:.60}") from None
+        if instant.tzinfo is None:
+            raise _Wrong(f"has no zone ({value}); write its offset, such as {value}+00:00")
+        return instant.astimezone(info)
+
+    return convert

@@ -1,0 +1,77 @@
+"""A route made ready to answer: rows in, features read, the model's answers out. No network, no log."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from clew.clock import to_micros
+from clew.errors import Invalid
+from clew.serving.requests import RequestReader
+from clew.serving.schema import Route
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float32]
+
+__all__ = ["Answered", "DirectSource", "FeatureSource", "LiveRoute", "Predict"]
+
+Predict = Callable[["Matrix"], "Matrix"]
+"""``(n_rows, n_features)`` to the probabilities ``(n_rows,)`` of the label being true."""
+
+
+class FeatureSource(Protocol):
+    """Where a model's inputs come from. Called from one thread at a time."""
+
+    def read(self, rows: Sequence[dict[str, Any]]) -> "tuple[Matrix, list[list[str]]]":
+        """The inputs ``(n_rows, n_features)`` in the model's order, missing ones as NaN, and for each row the views that had nothing."""
+        ...
+
+
+class DirectSource:
+    """For a model that was registered without a training set: its inputs stand in the request."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+
+    def read(self, rows: Sequence[dict[str, Any]]) -> "tuple[Matrix, list[list[str]]]":
+        import numpy as np
+
+        values = [[float("nan") if row[name] is None else row[name] for name in self._names] for row in rows]
+        return np.asarray(values, np.float32), [[] for _ in rows]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """``matrix`` is ``(n_rows, n_features)``, ``probabilities`` ``(n_rows,)``."""
+
+    matrix: "Matrix"
+    missing: list[list[str]]
+    probabilities: "Matrix"
+
+
+class LiveRoute:
+    """One route, loaded. Immutable: a flip replaces the whole object, and a request keeps the one that it began with."""
+
+    def __init__(self, route: Route, source: FeatureSource, predict: Predict) -> None:
+        self.route = route
+        self.epoch = route.epoch
+        self.document = route.document
+        self.requests = RequestReader(route.document.fields)
+        self.model = str(route.ref)
+        self.views = {view.view: view.number for view in route.document.views}
+        self._source = source
+        self._predict = predict
+
+    def event_time(self, row: dict[str, Any]) -> int:
+        """The row's event time in microseconds, 0 where the model has none."""
+        return to_micros(row[self.document.time]) if self.document.time else 0
+
+    def answer(self, rows: Sequence[dict[str, Any]]) -> Answered:
+        """Answers for rows that ``requests`` has read."""
+        matrix, missing = self._source.read(rows)
+        probabilities = self._predict(matrix)
+        if probabilities.shape != (len(rows),):
+            raise Invalid(f"{self.model} answered {probabilities.shape} for {len(rows)} rows; an endpoint serves one probability a row")
+        return Answered(matrix, missing, probabilities)

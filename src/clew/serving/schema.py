@@ -1,0 +1,270 @@
+"""Tables of endpoints, routes and serving processes, and the frozen dataclasses that travel."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from clew.catalog.schema import AssetVersion, GateVerdict, VersionRef
+from clew.storage.database import Instant, Json, metadata
+
+__all__ = [
+    "Answer", "AnsweredFeature", "Compaction", "Endpoint", "EndpointStatus", "Explanation", "Minute", "RequestField", "Route",
+    "RouteDocument", "ServedView", "ServingProcess", "Truth", "compacted_segments", "endpoints", "routes", "serving_minutes", "serving_processes",
+    "served_routes",
+]  # fmt: skip
+
+_NAME = sa.String(128)
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("name", _NAME, primary_key=True),
+    sa.Column("model", _NAME, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+"""``epoch`` is the route that is in force."""
+
+routes = sa.Table(
+    "routes",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("endpoint", _NAME, primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True),
+    sa.Column("document", Json, nullable=False),
+    sa.Column("cause", sa.String(16), nullable=False),
+    sa.Column("ungated", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", _NAME, nullable=False),
+)
+
+serving_processes = sa.Table(
+    "serving_processes",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("process", sa.String(64), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+
+served_routes = sa.Table(
+    "served_routes",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("process", sa.String(64), primary_key=True),
+    sa.Column("endpoint", _NAME, primary_key=True),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""What each serving process last acknowledged of each endpoint: ``loaded``, ``serving`` or ``failed`` with the message."""
+
+serving_minutes = sa.Table(
+    "serving_minutes",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("endpoint", _NAME, primary_key=True),
+    sa.Column("process", sa.String(64), primary_key=True),
+    sa.Column("minute", Instant, primary_key=True),
+    sa.Column("requests", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("errors", sa.Integer, nullable=False),
+    sa.Column("p50_us", sa.Integer, nullable=False),
+    sa.Column("p95_us", sa.Integer, nullable=False),
+    sa.Index("ix_serving_minutes_minute", "project", "endpoint", "minute"),
+)
+
+compacted_segments = sa.Table(
+    "compacted_segments",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("segment", sa.String(16), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("table_version", sa.BigInteger, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""Segments of the prediction log whose frames are rows of the table of predictions, as of a version of it."""
+
+Cause = Literal["deploy", "rollback"]
+State = Literal["loaded", "serving", "failed"]
+ProcessState = Literal["loading", "loaded", "serving", "failed"]
+
+
+@dataclass(frozen=True)
+class RequestField:
+    """A field that a request must name; ``dtype`` as in definitions. A key or the event time can't be null, others can."""
+
+    name: str
+    dtype: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class ServedView:
+    """A feature view as a route pins it."""
+
+    view: str
+    number: int
+
+
+@dataclass(frozen=True)
+class RouteDocument:
+    """Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
+
+    ``onnx`` is the digest of the model's blob; ``features`` its inputs in order; ``reader`` what the feature store needs to read the
+    views, ``None`` for a model whose inputs stand in the request; ``source`` the snapshot with the code of request features.
+    """
+
+    endpoint: str
+    model: str
+    number: int
+    onnx: str
+    features: tuple[str, ...]
+    fields: tuple[RequestField, ...]
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    training_set: VersionRef | None = None
+    views: tuple[ServedView, ...] = ()
+    reader: dict[str, Any] | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route of an endpoint. Epochs count up and are never used again; a rollback is a new epoch with an old document."""
+
+    endpoint: str
+    epoch: int
+    document: RouteDocument
+    cause: Cause
+    ungated: bool
+    reason: str
+    created_at: datetime
+    created_by: str
+    in_force: bool = False
+
+    @property
+    def ref(self) -> VersionRef:
+        return VersionRef(self.document.model, self.document.number)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint and the version that its route answers with."""
+
+    name: str
+    model: str
+    epoch: int
+    number: int
+    deployed_at: datetime
+    deployed_by: str
+
+
+@dataclass(frozen=True)
+class ServingProcess:
+    """A serving process and how far it is with the endpoint's route; ``alive`` when it was seen within the last seconds."""
+
+    process: str
+    url: str
+    started_at: datetime
+    seen_at: datetime
+    alive: bool
+    epoch: int | None = None
+    state: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Minute:
+    """What an endpoint did in one minute of wall time. A request with several rows counts once."""
+
+    minute: datetime
+    requests: int
+    rows: int
+    errors: int
+    p50_us: int
+    p95_us: int
+
+
+@dataclass(frozen=True)
+class EndpointStatus:
+    """``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first."""
+
+    endpoint: Endpoint
+    route: Route
+    processes: list[ServingProcess]
+    flipped: bool
+    requests: int
+    errors: int
+    minutes: list[Minute]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What came of it: ``known``, ``waiting`` within the label's horizon, ``unlabelled`` past it, ``none`` where the model has no label."""
+
+    state: Literal["known", "waiting", "unlabelled", "none"]
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answered row, or one error, as the prediction log keeps it."""
+
+    prediction_id: str
+    at: datetime
+    event_time: datetime | None
+    endpoint: str
+    epoch: int
+    model: str
+    number: int
+    row: dict[str, Any]
+    probability: float | None
+    views: dict[str, int]
+    missing: tuple[str, ...]
+    latency_us: int
+    error: str | None
+    truth: Truth
+
+
+@dataclass(frozen=True)
+class AnsweredFeature:
+    """A model's input as it was for one prediction; ``value`` is ``None`` where it was missing, ``view`` where the request gave it."""
+
+    name: str
+    value: float | None
+    view: str | None
+    number: int | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction walked back: what was asked, what was known, and the versions, runs, rows and code behind it."""
+
+    answer: Answer
+    features: list[AnsweredFeature]
+    route: Route
+    model: AssetVersion
+    run_id: str | None
+    training_set: AssetVersion | None
+    views: list[AssetVersion]
+    datasets: list[AssetVersion]
+    verdicts: list[GateVerdict]
+    source: str | None
+    git_commit: str | None
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """Which segments became rows of the table of predictions, and how many rows it holds now."""
+
+    segments: int
+    added: int
+    rows: int

@@ -1,0 +1,75 @@
+"""What each endpoint did by the minute, counted in the serving process and handed over from time to time."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from clew.clock import from_micros
+from clew.serving.schema import Minute
+
+__all__ = ["Statistics"]
+
+_MINUTE = 60_000_000
+_KEPT_MINUTES = 24 * 60
+_KEPT_LATENCIES = 20_000
+
+
+@dataclass
+class _Open:
+    minute: int
+    requests: int = 0
+    rows: int = 0
+    errors: int = 0
+    latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
+
+    def close(self) -> Minute:
+        ordered = sorted(self.latencies)
+        p50, p95 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0 for share in (0.5, 0.95))
+        return Minute(from_micros(self.minute * _MINUTE), self.requests, self.rows, self.errors, p50, p95)
+
+
+class Statistics:
+    """Counts of one process. Not thread-safe: the event loop counts, and takes what is to be reported.
+
+    Percentiles of a minute with more than 20,000 requests are those of its last 20,000.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Open] = {}
+        self._changed: dict[tuple[str, datetime], Minute] = {}
+
+    def count(self, endpoint: str, at: int, rows: int, latency_us: int, *, error: bool = False) -> None:
+        """One answered request at a wall time in microseconds."""
+        minute = at // _MINUTE
+        current = self._open.get(endpoint)
+        if current is None or current.minute != minute:
+            self._note(endpoint)
+            current = self._open[endpoint] = _Open(minute)
+        current.requests += 1
+        current.rows += rows
+        current.errors += error
+        current.latencies.append(latency_us)
+
+    def _note(self, endpoint: str) -> None:
+        current = self._open.get(endpoint)
+        if current is not None:
+            closed = current.close()
+            self._changed[endpoint, closed.minute] = closed
+
+    def take(self) -> dict[str, list[Minute]]:
+        """The minutes that changed since the last take, the present one among them."""
+        for endpoint in self._open:
+            self._note(endpoint)
+        found: dict[str, list[Minute]] = {}
+        for (endpoint, _), minute in sorted(self._changed.items()):
+            found.setdefault(endpoint, []).append(minute)
+        self._changed.clear()
+        return found
+
+    def give_back(self, minutes: dict[str, list[Minute]]) -> None:
+        """What was taken and could not be reported; a day of it is kept."""
+        for endpoint, rows in minutes.items():
+            for row in rows:
+                self._changed.setdefault((endpoint, row.minute), row)
+        for key in sorted(self._changed, key=lambda key: key[1])[: max(0, len(self._changed) - _KEPT_MINUTES)]:
+            del self._changed[key]
