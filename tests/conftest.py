@@ -22,6 +22,8 @@ from clew import backend as backends
 from clew.backend import LocalBackend
 from clew.sdk import declarations
 from clew.settings import Settings, load_settings
+from clew.testing.server import LiveServer
+from clew.testing.server import live_server as run_live_server
 
 POSTGRES_HINT = "PostgreSQL's server programs are missing: apt-get install postgresql (CI has them)"
 
@@ -89,6 +91,13 @@ def local_backend(sqlite_backend: LocalBackend) -> LocalBackend:
     """A backend on SQLite that is also the current one: for tests of what lies above the database."""
     backends.use(sqlite_backend)
     return sqlite_backend
+
+
+@pytest.fixture
+def live_server(tmp_path: Path) -> Iterator[LiveServer]:
+    """A real ``clew up`` with its serving process, over ``tmp_path/.clew``, project ``test``."""
+    with run_live_server(tmp_path) as server:
+        yield server
 
 
 def _postgres_programs() -> Path | None:

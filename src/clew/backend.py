@@ -186,6 +186,9 @@ class HttpBackend:
         path = f"/projects/{self.project}/tables/{quote(pin.table, safe='')}/{pin.version}"
         return pl.scan_parquet(self._cached(f"tables/{pin.table}/{pin.version}.parquet", path))
 
+    def dispose(self) -> None:
+        self._client.close()
+
     def _cached(self, name: str, path: str) -> Path:
         file = self._cache / name
         if not file.is_file():

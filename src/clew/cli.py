@@ -1,13 +1,15 @@
 """The command line. Each command lives in its slice's ``commands.py`` and is imported when it is called: ``clew --help`` stays quick."""
 
+import functools
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperCommand, TyperGroup
 
 from clew import console
 from clew.errors import ClewError
@@ -37,6 +39,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("clew.server.commands", "Check this installation and this folder, and say what to mend."),
 }
 """Where each command lives, and its line in ``clew --help``."""
+
+
+_JSON = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 
 
 class _Lazy(TyperGroup):
@@ -77,27 +82,36 @@ def _find(name: str, module: str) -> Any:  # Any: a function, or a Typer applica
 
 
 def _built(name: str, function: Any, summary: str) -> Any:
+    """The command for a function or a Typer application, with ``--json`` added to it."""
     if isinstance(function, typer.Typer):
-        command: Any = typer.main.get_command(function)
+        parts = function
+        for registered in parts.registered_commands:
+            registered.callback = _with_json(registered.callback)
+        if parts.registered_callback is not None:
+            parts.registered_callback.callback = _with_json(parts.registered_callback.callback)
     else:
-        lone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        lone.command(name)(function)
-        command = typer.main.get_command(lone)
+        parts = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        parts.command(name)(_with_json(function))
+    command: Any = typer.main.get_command(parts)
     command.name = name
     command.help = command.help or summary
-    for part in (command, *getattr(command, "commands", {}).values()):
-        if not any("--json" in getattr(parameter, "opts", ()) for parameter in part.params):
-            part.params.append(_json_option())
     return command
 
 
-def _json_option() -> TyperOption:
-    def obey(ctx: Any, parameter: Any, value: bool) -> bool:
-        if value:
-            console.use_json(True)
-        return value
+def _with_json(function: Any) -> Any:
+    """The function with one more option, which tells ``clew.console`` how to speak."""
+    signature = inspect.signature(function)
+    option = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)
 
-    return TyperOption(param_decls=["--json"], is_flag=True, expose_value=False, callback=obey, help="Answer with one JSON document.")
+    @functools.wraps(function)
+    def run(*args: Any, as_json: bool, **kwargs: Any) -> Any:
+        if as_json:
+            console.use_json(True)
+        return function(*args, **kwargs)
+
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]  # inspect reads it
+    run.__annotations__ = {**function.__annotations__, "as_json": _JSON}
+    return run
 
 
 app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)

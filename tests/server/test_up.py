@@ -1,0 +1,81 @@
+"""A real server process: it starts, refuses a second one, survives ``kill -9``, and answers bad input in words."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clew.access import service as access
+from clew.errors import Conflict
+from clew.server.folder_lock import FolderLock
+from clew.testing.server import LiveServer, live_server
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    with live_server(tmp_path, "--no-serving") as found:
+        yield found
+
+
+def run_up(root: Path, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "clew.cli", "up", "--no-serving", *arguments]
+    return subprocess.run(
+        command, cwd=root, env={"CLEW_PROJECT": "test", "PATH": "", **environ}, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_client_reaches_the_operations(server: LiveServer) -> None:
+    assert server.backend().call(access.get_project).slug == "test"
+
+
+def test_a_second_server_on_the_same_folder_is_refused_and_names_the_first(server: LiveServer) -> None:
+    second = run_up(server.root, "--port", "0")
+    assert second.returncode == 1
+    assert f"already serves {server.home}" in second.stderr
+    assert server.url in second.stderr
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+def test_a_taken_port_is_refused_with_the_option_that_helps(server: LiveServer, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    second = run_up(elsewhere, "--port", server.url.rpartition(":")[2])
+    assert second.returncode == 1
+    assert "--port" in second.stderr
+    assert not (elsewhere / ".clew").exists(), "a refused start leaves nothing behind"
+
+
+def test_a_killed_server_starts_again_with_what_it_had(server: LiveServer) -> None:
+    server.backend().call(access.create_project, slug="flights")
+    server.kill()
+    server.start()
+    assert {item.slug for item in server.backend().call(access.list_projects).items} == {"test", "flights"}
+
+
+def test_it_stops_in_order_when_asked(server: LiveServer) -> None:
+    with httpx.stream("GET", f"{server.url}/api/v1/projects/test/live", timeout=10) as stream:
+        next(stream.iter_lines())
+        server.stop()
+    assert server.process is not None
+    assert server.process.returncode == 0
+
+
+def test_away_from_loopback_a_token_is_made_and_demanded(tmp_path: Path) -> None:
+    with live_server(tmp_path, "--no-serving", "--host", "0.0.0.0") as server:
+        address = f"{server.url}/api/v1/projects"
+        token = (server.home / "token").read_text()
+        assert httpx.get(address).status_code == 401
+        assert httpx.get(address, headers={"authorization": "Bearer wrong"}).status_code == 401
+        assert httpx.get(address, headers={"authorization": f"Bearer {token}"}).status_code == 200
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert (server.home / "token").stat().st_mode & 0o077 == 0, "only its owner reads the token"
+
+
+def test_the_lock_falls_with_its_holder(tmp_path: Path) -> None:
+    first = FolderLock(tmp_path, url="http://127.0.0.1:1")
+    with pytest.raises(Conflict, match="already serves"):
+        FolderLock(tmp_path, url="http://127.0.0.1:2")
+    first.release()
+    FolderLock(tmp_path, url="http://127.0.0.1:2").release()
