@@ -77,8 +77,7 @@ class _Lazy(TyperGroup):
 
 
 def _find(name: str, module: str) -> Any:  # Any: a function, or a Typer application for a command with parts
-    commands: dict[str, Any] = importlib.import_module(module).COMMANDS
-    return commands[name]
+    return dict(importlib.import_module(module).COMMANDS)[name]
 
 
 def _built(name: str, function: Any, summary: str) -> Any:

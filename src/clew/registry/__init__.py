@@ -1,0 +1,1 @@
+"""Models: what a version holds, how frameworks are saved, loaded and exported, and model cards."""

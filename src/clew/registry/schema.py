@@ -1,0 +1,82 @@
+"""What a model's version holds. The version itself stands in the catalog; its files are blobs under a manifest."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from clew.catalog.schema import AssetVersion, VersionRef
+
+__all__ = ["Field", "ModelCard", "ModelDetails", "ModelVersion", "Signature", "UsedView", "Verification"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One named value of a request or an answer; ``dtype`` is a Polars type by name."""
+
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The compatibility contract: features by name, in the order of the model's matrix, and what it answers."""
+
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class UsedView:
+    """A feature view's version as the model was trained on it, and the features that it brings."""
+
+    view: VersionRef
+    features: tuple[str, ...]
+    by: dict[str, str]
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The exported model against the original on real rows; ``largest_difference`` is absolute, in the answer's unit."""
+
+    rows: int
+    rows_with_missing: int
+    largest_difference: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class ModelDetails:
+    """``seen_until`` is the newest event time that the model, its tuning included, has seen."""
+
+    training_set: VersionRef | None
+    views: tuple[UsedView, ...]
+    signature: Signature
+    flavor: str
+    files: str
+    onnx: str
+    verification: Verification
+    recipe: str
+    parameters: dict[str, str | int | float | bool | None]
+    metrics: dict[str, float]
+    trained_from: datetime | None
+    trained_to: datetime | None
+    seen_until: datetime | None
+    refit_of: VersionRef | None = None
+    source: str | None = None
+    libraries: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version with its details typed."""
+
+    version: AssetVersion
+    details: ModelDetails
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A version described for people, in Markdown."""
+
+    reference: str
+    markdown: str

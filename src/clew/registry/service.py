@@ -1,0 +1,49 @@
+"""Registering model versions and reading them."""
+
+import msgspec
+
+from clew.catalog import service as catalog
+from clew.catalog.schema import VersionRef
+from clew.errors import Invalid
+from clew.operations import Context, operation
+from clew.registry.card import write_card
+from clew.registry.schema import ModelCard, ModelDetails, ModelVersion
+
+__all__ = ["model_card", "model_version", "register_model"]
+
+
+@operation("POST /projects/{project}/models/{name}/versions", permission="registry.register", kind="write")
+def register_model(
+    context: Context, name: str, definition_digest: str, content_digest: str, why: str, details: ModelDetails, run_id: str | None = None
+) -> ModelVersion:
+    """A new version of a model, or the one that the same definition and content have already; its lineage in the same transaction.
+
+    The files must have been uploaded and verified before.
+    """
+    inputs = [(used.view, "feature") for used in details.views]
+    if details.training_set is not None:
+        inputs.append((details.training_set, "training"))
+    if details.refit_of is not None:
+        inputs.append((details.refit_of, "gated_by"))
+    version = catalog.add_version(
+        context, kind="model", name=name, definition_digest=definition_digest, content_digest=content_digest, why=why,
+        details=details, run_id=run_id, inputs=inputs,
+    )  # fmt: skip
+    return model_version(context, name, version.number)
+
+
+@operation("GET /projects/{project}/models/{name}/versions/{number}", permission="registry.read", kind="read")
+def model_version(context: Context, name: str, number: int) -> ModelVersion:
+    version = catalog.get_version(context, name, number)
+    if version.kind != "model":
+        raise Invalid(f"{name}@{number} is a {version.kind.replace('_', ' ')}, not a model")
+    return ModelVersion(version, msgspec.convert(version.details, ModelDetails))
+
+
+@operation("GET /projects/{project}/models/{name}/versions/{number}/card", permission="registry.read", kind="read")
+def model_card(context: Context, name: str, number: int) -> ModelCard:
+    """The version for people: what it is for and made of, how it was judged, what it must not be asked."""
+    found = model_version(context, name, number)
+    gated = found.details.refit_of or VersionRef(name, number)
+    verdicts = catalog.list_verdicts(context, gated.name, gated.number).items
+    return ModelCard(f"{name}@{number}", write_card(found, verdicts))
