@@ -42,7 +42,7 @@ def show(value: Any, words: str | Callable[[], str]) -> None:  # Any: whatever m
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
         sys.stdout.flush()
     else:
-        print(words if isinstance(words, str) else words())
+        print(words if isinstance(words, str) else words(), flush=True)
 
 
 def show_rows(value: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
@@ -75,7 +75,7 @@ def _cell(value: Any) -> str:
 
 
 def complete_assets(kind: str | None = None) -> Callable[[str], list[str]]:
-    """A completion for Typer: the project's asset names of a kind, or of all. Quiet when nothing can be read: a shell must not see errors."""
+    """A completion for Typer: the project's asset names of a kind, or of all. Quiet when nothing can be read."""
 
     def complete(incomplete: str) -> list[str]:
         try:

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from clew.errors import ClewError, Forbidden, Unauthenticated
 from clew.server.answers import error_response
 
-__all__ = ["COOKIE", "Admission", "is_loopback"]
+__all__ = ["COOKIE", "EVERY_ADDRESS", "Admission", "is_loopback"]
 
 COOKIE = "clew_token"
+EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - named here to be recognised, and never a default
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _OPEN_PATHS = {"/healthz", "/readyz"}
 _GUARDED_PREFIXES = ("/api/", "/metrics")

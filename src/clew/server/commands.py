@@ -20,11 +20,18 @@ def up(
 ) -> None:
     """Serve this folder: the API, the page and the endpoints, until Ctrl-C."""
     from clew.server.observation import set_up_logging
-    from clew.server.up import UpOptions
+    from clew.server.up import Addresses, UpOptions
     from clew.server.up import up as run
 
+    def announce(addresses: Addresses) -> None:
+        endpoints = f"\n  endpoints      {addresses.serving_url}" if addresses.serving_url else ""
+        words = (
+            f"Clew serves {addresses.home}, project {addresses.project!r}\n  page and API   {addresses.url}{endpoints}\n  Ctrl-C stops it"
+        )
+        console.show({**vars(addresses), "home": str(addresses.home)}, words)
+
     set_up_logging(log, verbose=verbose)
-    run(load_settings(), UpOptions(host, port, serving_port, serving), announce=not console.as_json())
+    run(load_settings(), UpOptions(host, port, serving_port, serving), announce)
 
 
 def doctor() -> None:

@@ -20,6 +20,7 @@ from clew.access import service as access
 from clew.backend import LocalBackend
 from clew.errors import ClewError, Invalid
 from clew.operations import operation_of
+from clew.storage.schema import Event
 
 __all__ = ["Live"]
 
@@ -69,6 +70,11 @@ class Live:
             self._version += 1
             self._changed.notify_all()
 
+    async def _change_after(self, seen: int) -> None:
+        async with self._changed:
+            with contextlib.suppress(TimeoutError):  # nothing happened: the comment that follows keeps proxies from closing the line
+                await asyncio.wait_for(self._changed.wait_for(lambda: self._version != seen), _PING_SECONDS)
+
     async def close(self) -> None:
         """End all streams, so that the server can stop."""
         self._closed = True
@@ -91,10 +97,10 @@ class Live:
         newest = await self._read(project, after=0, newest_first=True, limit=1)
         return int(given) if given is not None else (newest[0].sequence if newest else 0)
 
-    async def _read(self, project: str, **values: object) -> list[access.Event]:
+    async def _read(self, project: str, **values: object) -> list[Event]:
         declared = operation_of(access.list_events)
         page = await run_in_threadpool(self._backend.run, declared, values, project=project)
-        found: list[access.Event] = page.items
+        found: list[Event] = page.items
         return found
 
     async def _events(self, request: Request, project: str, after: int) -> AsyncIterator[bytes]:
@@ -112,9 +118,7 @@ class Live:
             if len(found) == _BATCH:
                 continue
             yield b"event: changed\ndata: {}\n\n"
-            async with self._changed:
-                with contextlib.suppress(TimeoutError):  # nothing happened: the comment below keeps proxies from closing the line
-                    await asyncio.wait_for(self._changed.wait_for(lambda: self._version != seen), _PING_SECONDS)
+            await self._change_after(seen)
             yield b": still here\n\n"
 
 

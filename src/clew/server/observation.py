@@ -107,7 +107,7 @@ class _Words(logging.Formatter):
 
 
 def set_up_logging(style: str, *, verbose: bool = False) -> None:
-    """``style`` is ``json``, ``text``, or ``auto``: text at a terminal, JSON where something else reads. Requests show at a terminal with ``verbose``."""
+    """``style`` is ``json``, ``text`` or ``auto``: text at a terminal, where requests show with ``verbose``; else JSON."""
     as_text = style == "text" or (style == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Words() if as_text else JsonLines())

@@ -22,7 +22,8 @@ _HEADERS = {
 _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Clew</title>
 <body style="font: 15px/1.6 system-ui; max-width: 40em; margin: 15vh auto; padding: 0 1em; color-scheme: light dark">
 <h1 style="font-weight: 600">The page is not built yet</h1>
-<p>The server works: <a href="/api/v1/openapi.json">its operations</a>, <a href="/healthz">its health</a>, <a href="/metrics">its figures</a>.</p>
+<p>The server works: <a href="/api/v1/openapi.json">its operations</a>, <a href="/healthz">its health</a>,
+<a href="/metrics">its figures</a>.</p>
 <p>In a checkout, <code>make install</code> builds the page; a released package brings it along.</p>"""
 
 

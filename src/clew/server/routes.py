@@ -87,7 +87,8 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     """The whole body. Raises ``TooLarge`` past the limit, after reading on for a while: a client that still sends sees the answer."""
     declared = request.headers.get("content-length", "")
     too_large = declared.isdecimal() and int(declared) > limit_bytes
-    received, chunks = 0, []
+    received = 0
+    chunks: list[bytes] = []
     async for chunk in request.stream():
         received += len(chunk)
         if received > limit_bytes:

@@ -15,6 +15,7 @@ import psutil
 
 import clew
 from clew.errors import Conflict
+from clew.server.admission import EVERY_ADDRESS
 from clew.settings import Settings
 
 __all__ = ["ServingChild", "environment_of"]
@@ -71,7 +72,7 @@ class ServingChild:
 
     def missing(self) -> list[str]:
         """What keeps requests from being answered, in words; empty when it listens."""
-        address = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host
+        address = "127.0.0.1" if self._host in EVERY_ADDRESS else self._host
         try:
             with socket.create_connection((address, self._port), timeout=1):
                 return []
@@ -140,7 +141,7 @@ def _require_free(host: str, port: int) -> None:
 def _runs(process: psutil.Process) -> bool:
     try:
         if process.status() != psutil.STATUS_ZOMBIE:
-            return process.is_running()
+            return bool(process.is_running())
         process.wait(0)  # reap it
     except psutil.Error:  # it is gone
         return False

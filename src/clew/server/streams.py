@@ -112,7 +112,7 @@ def _file(path: Path, name: str | None) -> Response:
 
 
 def _as_parquet(context: Context, table: str, version: int) -> Path:
-    if table.split("/")[0] != context.project:
+    if table.split("/", maxsplit=1)[0] != context.project:
         raise NotFound(f"the project {context.project!r} has no table {table!r}")
     folder = context.settings.home / "outgoing"
     folder.mkdir(parents=True, exist_ok=True)

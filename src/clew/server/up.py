@@ -13,14 +13,14 @@ import uvicorn
 
 from clew.backend import LocalBackend
 from clew.errors import Conflict, Invalid
-from clew.server.admission import is_loopback
+from clew.server.admission import EVERY_ADDRESS, is_loopback
 from clew.server.app import AppOptions, build_app
 from clew.server.folder_lock import FolderLock
 from clew.server.maintenance import Maintenance
 from clew.server.serving_child import ServingChild
 from clew.settings import Settings
 
-__all__ = ["DEFAULT_PORT", "UpOptions", "up"]
+__all__ = ["DEFAULT_PORT", "Addresses", "UpOptions", "up"]
 
 DEFAULT_PORT = 7340
 _GRACE_SECONDS = 10
@@ -37,7 +37,17 @@ class UpOptions:
     serving: bool = True
 
 
-def up(settings: Settings, options: UpOptions, *, announce: bool = True) -> None:
+@dataclass(frozen=True)
+class Addresses:
+    """Where the server answers; ``url`` carries the token where one is demanded."""
+
+    home: Path
+    project: str
+    url: str
+    serving_url: str | None
+
+
+def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], None] = lambda _: None) -> None:
     """Serve until SIGINT or SIGTERM. Raises ``Conflict`` for a folder or a port that is taken, before anything was changed."""
     settings = _with_token(settings, options.host)
     listener = _listen(options.host, options.port)
@@ -55,8 +65,7 @@ def up(settings: Settings, options: UpOptions, *, announce: bool = True) -> None
         maintenance.start()
         about = {"serving_url": serving_url, "home": str(settings.home)}
         app = build_app(backend, AppOptions(settings.token, about, serving.missing if serving else list))
-        if announce:
-            _announce(settings, url, serving_url)
+        announce(Addresses(settings.home, settings.project, f"{url}/?token={settings.token}" if settings.token else url, serving_url))
         config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS)
         _Server(config, app.state.live.close).run(sockets=[listener])
     finally:
@@ -126,21 +135,5 @@ def _free_port(host: str) -> int:
 
 
 def _shown(host: str) -> str:
-    named = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    named = "127.0.0.1" if host in EVERY_ADDRESS else host
     return f"[{named}]" if ":" in named else named
-
-
-def _announce(settings: Settings, url: str, serving_url: str | None) -> None:
-    token = f"/?token={settings.token}" if settings.token else ""
-    print(f"Clew serves {_short(settings.home)}, project {settings.project!r}")
-    print(f"  page and API   {url}{token}")
-    if serving_url:
-        print(f"  endpoints      {serving_url}")
-    print("  Ctrl-C stops it", flush=True)
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
