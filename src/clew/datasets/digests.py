@@ -49,11 +49,11 @@ def _text(column: "pl.Series") -> "pl.Series":
     elif dtype in (pl.Date, pl.Time, pl.Boolean) or dtype.is_integer():
         text = column.to_physical().cast(pl.String) if dtype != pl.Boolean else column.cast(pl.Int8).cast(pl.String)
     elif dtype.is_float():
-        # Bits, not decimals: how a float is printed is Polars' business and has changed before. Adding zero makes -0.0 be 0.0.
-        canonical = (column.cast(pl.Float64) + 0.0).fill_nan(float("nan"))
-        bits = pl.Series(canonical.fill_null(0.0).to_numpy().view("int64"))
-        text = pl.select(pl.when(canonical.is_nan()).then(pl.lit("nan")).otherwise(bits.cast(pl.String))).to_series()
-        text = pl.select(pl.when(column.is_not_null()).then(text)).to_series()
+        # Bits, not decimals: how a float is printed is Polars' business and has changed before. Adding zero makes -0.0 be 0.0 (in
+        # numpy: Polars leaves the addition out).
+        values = column.cast(pl.Float64)
+        bits = pl.Series((values.fill_null(0.0).to_numpy() + 0.0).view("int64")).cast(pl.String)
+        text = pl.select(pl.when(values.is_nan()).then(pl.lit("nan")).when(values.is_not_null()).then(bits)).to_series()
     elif dtype in (pl.String, pl.Categorical, pl.Enum):
         plain = column.cast(pl.String)
         text = plain.str.len_bytes().cast(pl.String) + ":" + plain

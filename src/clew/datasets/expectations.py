@@ -177,7 +177,7 @@ def _infer_column(column: "pl.Series", *, required: bool) -> ColumnExpectation:
     values = column.drop_nulls()
     if column.dtype.is_numeric() and values.len():
         finite = values.filter(values.is_finite()) if column.dtype.is_float() else values
-        if finite.len():
+        if finite.len() and not required:  # a key grows: an order's number tells nothing of the next one's
             low, high = (float(value) for value in (finite.min(), finite.max()))  # type: ignore[arg-type]  # numbers, as the dtype says
             between = _widened(low, high)
             seen.insert(0, f"{low:g} to {high:g}")

@@ -67,9 +67,13 @@ def grow(context: Context, name: str, arrival: Arrival | None) -> Growth:
     with writer(context, name) as fence:
         for _ in range(_ATTEMPTS):
             ground = _survey(context, name)
-            grown = (
-                _replace(context, arrival, ground, fence) if arrival and arrival.replace else _extend(context, name, arrival, ground, fence)
-            )
+            if arrival is None or not arrival.replace:
+                grown = _extend(context, name, arrival, ground, fence)
+            elif ground.appended:
+                _extend(context, name, None, ground, fence)  # what was appended gets into the history before it begins anew
+                continue
+            else:
+                grown = _replace(context, arrival, ground, fence)
             if grown is not None:
                 return grown
     raise Conflict(f"rows with the keys of this file kept being appended to {name!r} while it was ingested; pause the stream and try again")
@@ -169,6 +173,10 @@ def _commit(
         )
         tail.mark_cut(inside, name, version.number, ground.sequence)
         if arrival is not None and arrival.replace:
+            if ground.latest is not None and version.number < ground.latest.number:
+                raise Conflict(
+                    f"these rows are {version.ref} already, and {ground.latest.ref} came after it; read that version where you want it"
+                )
             tail.forget_cut(inside, name)
         return version
 

@@ -67,7 +67,9 @@ def to_arrow(frame: "pl.DataFrame") -> "arro3.Table":
     table = arro3.Table.from_arrow(stored.rechunk())
     schema = table.schema
     fields = [schema.field(index) for index in range(len(schema))]
-    return table.with_schema(arro3.Schema([field.with_metadata({DTYPE_KEY: real[field.name]} if field.name in real else {}) for field in fields]))
+    return table.with_schema(
+        arro3.Schema([field.with_metadata({DTYPE_KEY: real[field.name]} if field.name in real else {}) for field in fields])
+    )
 
 
 def restore(rows: "pl.LazyFrame", real: "dict[str, str]") -> "pl.LazyFrame":

@@ -78,7 +78,9 @@ class Tables:
         # Not pl.scan_delta: it looks for a folder named with a space under "%20", and gives files in no stated order.
         files = [f"{self._uri(pin.table)}/{path}" for path in _files(delta).sort("modification_time", "path")["path"]]
         rows = pl.scan_parquet(files, glob=False) if files else pl.LazyFrame(schema=pl.Schema(delta.schema().to_arrow()))
-        return restore(rows.select(field.name for field in fields), {f.name: f.metadata[DTYPE_KEY] for f in fields if DTYPE_KEY in f.metadata})
+        return restore(
+            rows.select(field.name for field in fields), {f.name: f.metadata[DTYPE_KEY] for f in fields if DTYPE_KEY in f.metadata}
+        )
 
     def head(self, table: str) -> int | None:
         """The newest committed version, pinned or not; ``None`` when there is no such table."""
@@ -97,7 +99,9 @@ class Tables:
                 delta.restore(version, post_commithook_properties=_hooks())
         return self._open(table).version()
 
-    def _commit(self, table: str, frame: "pl.DataFrame | Path", expected_head: int | None, mode: Literal["append", "overwrite"]) -> TablePin:
+    def _commit(
+        self, table: str, frame: "pl.DataFrame | Path", expected_head: int | None, mode: Literal["append", "overwrite"]
+    ) -> TablePin:
         import polars as pl
         from deltalake import CommitProperties, write_deltalake
 
@@ -107,7 +111,12 @@ class Tables:
         with _translated(table):
             if expected_head is None:
                 write_deltalake(
-                    self._uri(table), rows, mode="error", configuration=_CONFIGURATION, commit_properties=commit, post_commithook_properties=_hooks()
+                    self._uri(table),
+                    rows,
+                    mode="error",
+                    configuration=_CONFIGURATION,
+                    commit_properties=commit,
+                    post_commithook_properties=_hooks(),
                 )
                 return self._pin(table, 0)
             delta = self._open(table, expected_head)
@@ -156,7 +165,11 @@ def _translated(table: str) -> Iterator[None]:
     except (DeltaError, OSError) as error:
         text = str(error)
         if "No space left" in text or "Disk quota" in text or "StorageFull" in text:
-            raise StorageFull(f"the disk of the table {table!r} is full; nothing of this commit is visible. Free some space and try again") from error
+            raise StorageFull(
+                f"the disk of the table {table!r} is full; nothing of this commit is visible. Free some space and try again"
+            ) from error
         if "already exists" in text or "A table already exists" in text:
-            raise Conflict(f"the table {table!r} was made by another writer in the meantime; nothing of this commit was kept, try again") from error
+            raise Conflict(
+                f"the table {table!r} was made by another writer in the meantime; nothing of this commit was kept, try again"
+            ) from error
         raise
