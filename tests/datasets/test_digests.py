@@ -1,5 +1,7 @@
 """Digests that outlive sessions: fixed values, order, pieces, equality as Polars means it."""
 
+# ruff: noqa: DTZ001 - naive times are among what is tested
+
 import hashlib
 from datetime import UTC, date, datetime
 from typing import Any

@@ -50,7 +50,7 @@ def test_the_file_reads_well() -> None:
     ],
 )
 def test_a_mistake_in_the_file_is_said(text: str, message: str) -> None:
-    with pytest.raises(Invalid, match="landings.toml"):
+    with pytest.raises(Invalid, match=r"^landings\.toml"):
         from_toml(text, "landings.toml")
     with pytest.raises(Invalid) as raised:
         from_toml(text, "landings.toml")

@@ -1,5 +1,7 @@
 """What a dataset takes in: zones, keys, types, and rows that are known."""
 
+# ruff: noqa: DTZ001 - naive times are among what is tested
+
 from datetime import UTC, datetime
 from typing import Any
 

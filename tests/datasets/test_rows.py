@@ -56,7 +56,7 @@ def test_the_same_instant_in_another_zone_is_the_same_row() -> None:
 
 
 def test_a_naive_time_is_refused_or_in_the_declared_zone() -> None:
-    with pytest.raises(Invalid, match="row 3 of d: 't' is '2013-01-01T09:00:00', and .* has no zone"):
+    with pytest.raises(Invalid, match=r"row 3 of d: 't' is '2013-01-01T09:00:00', and .* has no zone"):
         reader().read(row(t="2013-01-01T09:00:00"), 3)
     assert reader(NEW_YORK).read(row(t="2013-01-01T09:00:00"), 1).stored["t"] == reader().read(row(), 1).stored["t"]
 
@@ -96,5 +96,5 @@ def test_a_missing_field_is_named() -> None:
 
 
 def test_a_broken_rule_is_refused() -> None:
-    with pytest.raises(Refused, match="'x' is 0.5, and must be at least 1"):
+    with pytest.raises(Refused, match=r"'x' is 0\.5, and must be at least 1"):
         reader(x=ColumnExpectation(between=(1, None))).read(row(), 1)

@@ -1,5 +1,7 @@
 """Delta tables: pins, zones, heads that moved, and heads that nobody pinned."""
 
+# ruff: noqa: DTZ001 - naive times are among what is tested
+
 import threading
 from datetime import date, datetime, time
 from pathlib import Path

@@ -61,8 +61,9 @@ def refuse(dataset: str, source: str, violations: list[Violation]) -> None:
         return
     where = f" from {source}" if source else ""
     listed = "\n".join(f"  {violation}" for violation in violations)
+    broken = "a rule" if len(violations) == 1 else f"{len(violations)} rules"
     raise Refused(
-        f"the rows{where} break {'a rule' if len(violations) == 1 else f'{len(violations)} rules'} of {dataset}; nothing of them is stored\n{listed}",
+        f"the rows{where} break {broken} of {dataset}; nothing of them is stored\n{listed}",
         dataset=dataset,
         source=source,
         violations=[

@@ -110,7 +110,7 @@ def _extend(context: Context, name: str, arrival: Arrival | None, ground: _Groun
         known = pl.concat([context.tables.scan(details.pin), appended.lazy()])
         fresh = pl.concat([appended, split_known(frame, known, details.key, name, arrival.source)])
     if not fresh.height and (arrival is None or _same_declaration(ground.latest, arrival)):
-        assert ground.latest is not None  # noqa: S101 - details come from it
+        assert ground.latest is not None
         return Growth(ground.latest, 0, arrival.frame.height if arrival else 0, details.rows, new=False)
     head = context.tables.head(table_of(context, name))
     if not fresh.height:
@@ -200,26 +200,30 @@ def _touched(context: Context, name: str, details: DatasetDetails, ground: _Grou
 def _details(context: Context, arrival: Arrival | None, ground: _Ground, pin: "TablePin", fresh: "pl.DataFrame") -> DatasetDetails:
     rows = context.tables.scan(pin)
     before = ground.details
+    declared: DatasetDetails | DatasetDefinition
     row_sum = digests.add(before.row_sum if before else digests.EMPTY, digests.sum_of(digests.row_digests(fresh)))
-    if arrival is not None:
-        definition = arrival.definition
-        key, time, known, zone = definition.key, definition.time, definition.known, definition.zone
-        expectations, source = arrival.expectations, arrival.source
+    if arrival is None:
+        assert before is not None
+        declared, expectations, source = before, before.expectations, "appended rows"
     else:
-        assert before is not None  # noqa: S101 - a cut has a version to cut onto
-        key, time, known, zone, expectations, source = (
-            before.key,
-            before.time,
-            before.known,
-            before.zone,
-            before.expectations,
-            "appended rows",
-        )
-    first, last = time_range(rows, time)
+        declared, expectations, source = arrival.definition, arrival.expectations, arrival.source
+    first, last = time_range(rows, declared.time)
     return DatasetDetails(
-        pin=pin, rows=pin.rows, added_rows=fresh.height, columns=profile(rows), key=tuple(key), time=time, known=known, zone=zone, time_min=first,
-        time_max=last, expectations=expectations, source=source, row_sum=row_sum, tail_sequence=ground.sequence,
-    )  # fmt: skip
+        pin=pin,
+        rows=pin.rows,
+        added_rows=fresh.height,
+        columns=profile(rows),
+        key=tuple(declared.key),
+        time=declared.time,
+        known=declared.known,
+        zone=declared.zone,
+        time_min=first,
+        time_max=last,
+        expectations=expectations,
+        source=source,
+        row_sum=row_sum,
+        tail_sequence=ground.sequence,
+    )
 
 
 def _why(arrival: Arrival | None, ground: _Ground, fresh: "pl.DataFrame") -> str:

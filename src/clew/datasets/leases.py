@@ -54,7 +54,7 @@ def writer(context: Context, name: str, *, wait_seconds: float = 60.0) -> Iterat
             raise Conflict(
                 f"another writer has been at {name!r} for more than {wait_seconds:.0f} s; wait for it, or stop it, and try again"
             )
-        time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - a jitter, not a secret
+        time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))
     try:
         yield fence
     finally:

@@ -148,8 +148,9 @@ def split_known(frame: "pl.DataFrame", stored: "pl.LazyFrame", key: tuple[str, .
         )
         more = f" and {clashing.height - len(named):,} more" if clashing.height > len(named) else ""
         raise Conflict(
-            f"{clashing.height:,} of {frame.height:,} rows{f' of {source}' if source else ''} have a key that {dataset} holds with other values: "
-            f"{listed}{more}; nothing of them is stored. A row, once known, stays: correct the file, or start anew with `clew ingest --replace`",
+            f"{clashing.height:,} of {frame.height:,} rows{f' of {source}' if source else ''} have a key that {dataset} holds with other "
+            f"values: {listed}{more}; nothing of them is stored. A row, once known, stays: correct the file, or start anew with "
+            "`clew ingest --replace`",
             dataset=dataset, source=source, rows=named, count=clashing.height,
         )  # fmt: skip
     return frame.filter(~known)

@@ -13,7 +13,8 @@ from clew.storage.database import Instant, Json, metadata
 from clew.storage.tables import TablePin
 
 __all__ = [
-    "Append", "AppendedRow", "Column", "DatasetDetails", "DatasetSummary", "DatasetVersion", "Growth", "Preview", "dataset_tail", "writer_leases",
+    "Append", "AppendedRow", "Column", "DatasetDetails", "DatasetSummary", "DatasetVersion", "Growth", "Preview", "dataset_tail",
+    "writer_leases",
 ]  # fmt: skip
 
 _NAME = sa.String(128)

@@ -17,8 +17,8 @@ from clew.errors import Invalid, NotFound
 from clew.operations import Context, Page, operation
 
 __all__ = [
-    "append_rows", "commit_ingest", "cut_tail", "dataset_version", "details_of", "diff_versions", "list_datasets", "preview_rows", "read_tail",
-    "tail_page",
+    "append_rows", "commit_ingest", "cut_tail", "dataset_version", "details_of", "diff_versions", "list_datasets", "preview_rows",
+    "read_tail", "tail_page",
 ]  # fmt: skip
 
 _MAX_PREVIEW = 1_000

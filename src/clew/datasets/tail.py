@@ -1,7 +1,7 @@
 """The tail: rows that were appended since the newest version, readable at once, until a cut or an ingest takes them into a version."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,9 +10,6 @@ from clew.datasets.rows import ReadRow, RowReader, to_frame
 from clew.datasets.schema import Append, AppendedRow, DatasetDetails, dataset_tail
 from clew.errors import Conflict
 from clew.operations import Context
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["append", "forget_cut", "last_sequence", "mark_cut", "reader_of", "uncut", "uncut_count"]
 
@@ -42,8 +39,8 @@ def append(context: Context, name: str, details: DatasetDetails, rows: Sequence[
     sequence = max(last_sequence(context, name), details.tail_sequence)
     inserted = [
         {
-            "project": context.project, "name": name, "key_digest": read.key_digest, "sequence": sequence + place, "row_digest": read.row_digest,
-            "row": read.stored, "cut_in": None, "appended_at": wall_now(),
+            "project": context.project, "name": name, "key_digest": read.key_digest, "sequence": sequence + place,
+            "row_digest": read.row_digest, "row": read.stored, "cut_in": None, "appended_at": wall_now(),
         }
         for place, read in enumerate(fresh.values(), 1)
     ]  # fmt: skip

@@ -21,7 +21,7 @@ DTYPE_KEY = "clew.dtype"
 
 
 def store(frame: "pl.DataFrame") -> "tuple[pl.DataFrame, dict[str, str]]":
-    """The frame in types that Delta has, and the real type of each column that had to change. Raises ``Invalid`` for one that can't be kept."""
+    """The frame in types that Delta has, and the real type of each column that changed. Raises ``Invalid`` for one that can't be kept."""
     import polars as pl
 
     kept, real = [], {}
@@ -67,9 +67,8 @@ def to_arrow(frame: "pl.DataFrame") -> "arro3.Table":
     table = arro3.Table.from_arrow(stored.rechunk())
     schema = table.schema
     fields = [schema.field(index) for index in range(len(schema))]
-    return table.with_schema(
-        arro3.Schema([field.with_metadata({DTYPE_KEY: real[field.name]} if field.name in real else {}) for field in fields])
-    )
+    noted = [field.with_metadata({DTYPE_KEY: real[field.name]}) if field.name in real else field for field in fields]
+    return table.with_schema(arro3.Schema(noted))
 
 
 def restore(rows: "pl.LazyFrame", real: "dict[str, str]") -> "pl.LazyFrame":

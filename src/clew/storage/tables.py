@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TablePin", "Tables"]
 
+Mode = Literal["append", "overwrite"]
+
 _FOREVER = "interval 36500 days"
 _CONFIGURATION = {
     # Delta forgets old versions after 30 days unless told otherwise, and ours are pinned for as long as a row names them.
@@ -78,9 +80,8 @@ class Tables:
         # Not pl.scan_delta: it looks for a folder named with a space under "%20", and gives files in no stated order.
         files = [f"{self._uri(pin.table)}/{path}" for path in _files(delta).sort("modification_time", "path")["path"]]
         rows = pl.scan_parquet(files, glob=False) if files else pl.LazyFrame(schema=pl.Schema(delta.schema().to_arrow()))
-        return restore(
-            rows.select(field.name for field in fields), {f.name: f.metadata[DTYPE_KEY] for f in fields if DTYPE_KEY in f.metadata}
-        )
+        real = {field.name: field.metadata[DTYPE_KEY] for field in fields if DTYPE_KEY in field.metadata}
+        return restore(rows.select(field.name for field in fields), real)
 
     def head(self, table: str) -> int | None:
         """The newest committed version, pinned or not; ``None`` when there is no such table."""
@@ -99,34 +100,24 @@ class Tables:
                 delta.restore(version, post_commithook_properties=_hooks())
         return self._open(table).version()
 
-    def _commit(
-        self, table: str, frame: "pl.DataFrame | Path", expected_head: int | None, mode: Literal["append", "overwrite"]
-    ) -> TablePin:
+    def _commit(self, table: str, frame: "pl.DataFrame | Path", expected_head: int | None, mode: Mode) -> TablePin:
         import polars as pl
         from deltalake import CommitProperties, write_deltalake
 
         rows = to_arrow(pl.read_parquet(frame) if isinstance(frame, Path) else frame)
-        # No retries: deltalake would quietly rebase an append on what another writer committed.
-        commit = CommitProperties(max_commit_retries=0)
+        first = expected_head is None
         with _translated(table):
-            if expected_head is None:
-                write_deltalake(
-                    self._uri(table),
-                    rows,
-                    mode="error",
-                    configuration=_CONFIGURATION,
-                    commit_properties=commit,
-                    post_commithook_properties=_hooks(),
-                )
-                return self._pin(table, 0)
-            delta = self._open(table, expected_head)
-            if mode == "append":
-                write_deltalake(delta, rows, mode="append", commit_properties=commit, post_commithook_properties=_hooks())
-            else:
-                write_deltalake(
-                    delta, rows, mode="overwrite", schema_mode="overwrite", commit_properties=commit, post_commithook_properties=_hooks()
-                )
-        return self._pin(table, expected_head + 1)
+            write_deltalake(
+                self._uri(table) if first else self._open(table, expected_head),
+                rows,
+                mode="error" if first else mode,
+                schema_mode="overwrite" if mode == "overwrite" and not first else None,
+                configuration=_CONFIGURATION if first else None,
+                # No retries: deltalake would quietly rebase an append on what another writer committed.
+                commit_properties=CommitProperties(max_commit_retries=0),
+                post_commithook_properties=_hooks(),
+            )
+        return self._pin(table, 0 if expected_head is None else expected_head + 1)
 
     def _pin(self, table: str, version: int) -> TablePin:
         files = _files(self._open(table, version))
@@ -166,10 +157,8 @@ def _translated(table: str) -> Iterator[None]:
         text = str(error)
         if "No space left" in text or "Disk quota" in text or "StorageFull" in text:
             raise StorageFull(
-                f"the disk of the table {table!r} is full; nothing of this commit is visible. Free some space and try again"
+                f"the disk of the table {table!r} is full; nothing of this commit is kept. Free some and try again"
             ) from error
-        if "already exists" in text or "A table already exists" in text:
-            raise Conflict(
-                f"the table {table!r} was made by another writer in the meantime; nothing of this commit was kept, try again"
-            ) from error
+        if "already exists" in text:
+            raise Conflict(f"another writer made the table {table!r} first; nothing of this commit was kept, try again") from error
         raise
