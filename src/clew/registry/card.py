@@ -13,7 +13,7 @@ def write_card(model: ModelVersion, verdicts: list[GateVerdict]) -> str:
     lines += ["## Made of", ""]
     if details.training_set:
         lines.append(f"- training set {details.training_set}")
-    lines += [f"- feature view {used.view}: {', '.join(used.features)}" for used in details.views]
+    lines += [f"- feature view {used.view}@{used.number}: {', '.join(used.columns)}" for used in details.views]
     if details.trained_from and details.trained_to:
         lines.append(f"- rows from {details.trained_from:%Y-%m-%d} to {details.trained_to:%Y-%m-%d}")
     if details.refit_of:

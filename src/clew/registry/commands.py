@@ -32,12 +32,12 @@ def models(
         versions = backend.call(catalog.list_versions, reference).items
         if not versions:
             backend.call(catalog.resolve, reference)  # raises, saying what to do
-        rows = [(str(one.ref), ", ".join(one.aliases), one.state, one.why, one.created_at) for one in versions]
-        console.show_rows(versions, ("version", "aliases", "state", "why", "made"), rows, empty="")
+        lines = [(str(one.ref), ", ".join(one.aliases), one.state, one.why, one.created_at) for one in versions]
+        console.show_rows(versions, ("version", "aliases", "state", "why", "made"), lines, empty="")
 
 
 def _aliases(aliases: dict[str, int]) -> str:
     return ", ".join(f"{alias} → {number}" for alias, number in sorted(aliases.items()))
 
 
-COMMANDS: list[tuple[str, Callable[..., Any]]] = [("models", models)]
+COMMANDS: dict[str, Callable[..., Any]] = {"models": models}

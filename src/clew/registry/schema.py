@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clew.catalog.schema import AssetVersion, VersionRef
+from clew.feature_store.schema import UsedView
 
-__all__ = ["Field", "ModelCard", "ModelDetails", "ModelVersion", "Signature", "UsedView", "Verification"]
+__all__ = ["Field", "ModelCard", "ModelDetails", "ModelVersion", "Signature", "Verification"]
 
 
 @dataclass(frozen=True)
@@ -25,23 +26,19 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class UsedView:
-    """A feature view's version as the model was trained on it, and the features that it brings."""
-
-    view: VersionRef
-    features: tuple[str, ...]
-    by: dict[str, str]
-    prefix: str = ""
-
-
-@dataclass(frozen=True)
 class Verification:
-    """The exported model against the original on real rows; ``largest_difference`` is absolute, in the answer's unit."""
+    """The exported model against the original on real rows; ``largest_difference`` is in the answer's unit, relative above one.
+
+    ``rows_with_missing`` counts real rows with a missing value, ``rows_with_gaps`` those in which one was taken away on purpose;
+    ``takes_missing`` is false for a model that refuses missing values.
+    """
 
     rows: int
     rows_with_missing: int
     largest_difference: float
     tolerance: float
+    rows_with_gaps: int = 0
+    takes_missing: bool = True
 
 
 @dataclass(frozen=True)

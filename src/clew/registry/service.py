@@ -20,7 +20,7 @@ def register_model(
 
     The files must have been uploaded and verified before.
     """
-    inputs = [(used.view, "feature") for used in details.views]
+    inputs = [(VersionRef(used.view, used.number), "feature") for used in details.views]
     if details.training_set is not None:
         inputs.append((details.training_set, "training"))
     if details.refit_of is not None:

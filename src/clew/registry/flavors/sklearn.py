@@ -1,5 +1,6 @@
 """scikit-learn: saved by skops, which reads without unpickling, and exported by skl2onnx."""
 
+import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ class SklearnFlavor:
         options = {"zipmap": False} if classifier else None
         try:
             with _booleans_as_integers():
-                graph = to_onnx(model, initial_types=[("X", FloatTensorType([None, features]))], options=options, target_opset=_OPSET)
+                graph = to_onnx(_with_float32_thresholds(model), initial_types=[("X", FloatTensorType([None, features]))], options=options, target_opset=_OPSET)
         except Exception as error:  # the converter raises whatever it meets; its reason is what the user needs
             raise Refused(f"{type(model).__name__} does not convert to ONNX: {str(error).splitlines()[0][:300]}") from error
         return Export(graph.SerializeToString(), graph.graph.output[1 if classifier else 0].name)
@@ -70,6 +71,26 @@ class SklearnFlavor:
 
     def libraries(self) -> tuple[str, ...]:
         return ("scikit-learn", "numpy", "skops")
+
+
+def _with_float32_thresholds(model: Any) -> Any:
+    """The model, or for histogram boosting a copy that splits float32 rows alike and whose thresholds are float32.
+
+    scikit-learn compares with a float64 threshold between two neighbouring values; rounded to float32, it can meet the upper one and
+    send that row the other way. Rounded down, it separates the same float32 values.
+    """
+    import numpy as np
+
+    if not hasattr(model, "_predictors"):
+        return model
+    exact = copy.deepcopy(model)
+    for iteration in exact._predictors:
+        for tree in iteration:
+            thresholds = tree.nodes["num_threshold"]
+            rounded = thresholds.astype(np.float32)
+            above = rounded.astype(np.float64) > thresholds
+            tree.nodes["num_threshold"] = np.where(above, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+    return exact
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Studies: what to try next, and what came of it. Runs nothing itself."""
