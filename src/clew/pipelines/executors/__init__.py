@@ -1,0 +1,44 @@
+"""Where steps run: in this process, in processes of this machine, or on Ray. One port, one conformance suite in ``clew.testing.executors``."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+__all__ = ["PINNED_THREADS", "Executor", "open_executor"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PINNED_THREADS = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS")
+}
+"""Set in workers before any import: two fits with a thread pool each take three times as long as two with one thread each."""
+
+
+class Executor(Protocol):
+    """Runs functions of a module on picklable arguments. One thread submits; results may be awaited by any.
+
+    A function that raises gives its own exception. A worker that dies gives ``BuildFailed`` saying how, for its task and for those that
+    were lost with it; later submissions work again. State does not leak from one task to the next through the executor.
+    """
+
+    workers: int
+
+    def submit(self, function: Callable[[T], R], argument: T) -> "Future[R]":
+        """Start ``function(argument)``; large things are handed over as paths, never inside the argument."""
+        ...
+
+    def close(self) -> None:
+        """Wait for what runs, then release the workers. Idempotent."""
+        ...
+
+
+def open_executor(name: str, workers: int | None = None) -> Executor:
+    """The executor of a name: ``in_process``, ``processes`` or ``ray``."""
+    import os
+
+    from clew import plugins
+
+    made: Any = plugins.load("executor", name)
+    executor: Executor = made(workers or max(1, os.cpu_count() or 1))
+    return executor

@@ -1,0 +1,49 @@
+"""Ray: one task is one whole step. Scheduling of steps, caching and state stay Clew's own."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from clew.errors import BuildFailed, MissingDependency
+from clew.pipelines.executors import PINNED_THREADS
+
+__all__ = ["RayExecutor"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class RayExecutor:
+    """On the cluster that ``RAY_ADDRESS`` names, else on one local node that it starts and stops itself."""
+
+    def __init__(self, workers: int) -> None:
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise MissingDependency("the Ray executor needs Ray: pip install 'clew-ml[ray]'") from error
+        self._ray: Any = ray  # Any: Ray's own module, untyped here
+        self.workers = workers
+        self._started = not ray.is_initialized()
+        if self._started:
+            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False, runtime_env={"env_vars": PINNED_THREADS})
+
+    def submit(self, function: Callable[[T], R], argument: T) -> "Future[R]":
+        reference = self._ray.remote(function).options(max_retries=0, num_cpus=1).remote(argument)
+        future: Future[R] = Future()
+        threading.Thread(target=self._await, args=(reference, future), daemon=True).start()
+        return future
+
+    def _await(self, reference: Any, future: "Future[R]") -> None:
+        try:
+            future.set_result(self._ray.get(reference))
+        except self._ray.exceptions.RayTaskError as error:
+            future.set_exception(getattr(error, "cause", None) or error)
+        except self._ray.exceptions.RayError as error:
+            lost = BuildFailed(f"a Ray worker died while the step ran: {str(error).splitlines()[0]}")
+            lost.__cause__ = error
+            future.set_exception(lost)
+
+    def close(self) -> None:
+        if self._started and self._ray.is_initialized():
+            self._ray.shutdown()
