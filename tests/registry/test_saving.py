@@ -108,3 +108,47 @@ def test_the_card_says_what_is_recorded(backend: LocalBackend, frame: pl.DataFra
     assert card.startswith("# late@1") and "by no gate" in card and "depth: 3" in card
     with pytest.raises(NotFound):
         backend.call(registry.model_card, "late", 9)
+
+
+def test_values_one_float_apart_go_the_same_way_after_export() -> None:
+    # A threshold between two neighbouring float32 values, rounded to float32, can meet the upper one.
+    rng = np.random.default_rng(0)
+    ladder = [np.float32(1 / 3)]
+    for _ in range(9):
+        ladder.append(np.nextafter(ladder[-1], np.float32(2)))
+    step = rng.integers(0, 10, 4_000)
+    matrix = np.column_stack([np.array(ladder)[step], rng.normal(size=4_000)]).astype(np.float32)
+    model = HistGradientBoostingClassifier(max_iter=20).fit(matrix, step >= rng.integers(0, 10, 4_000))
+    flavor = SklearnFlavor()
+    assert verify(load_onnx(flavor.export(model, 2).content), flavor.score(model, matrix), matrix).largest_difference < 1e-6
+
+
+def test_missing_values_are_verified_even_where_the_rows_have_none(local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray) -> None:
+    full = frame.fill_nan(0.0)
+    checked = save_model(local_backend, HistGradientBoostingClassifier(max_iter=5).fit(full, labels), full).verification
+    assert (checked.rows_with_missing, checked.rows_with_gaps, checked.takes_missing) == (0, 256, True)
+    linear = save_model(local_backend, LogisticRegression().fit(full.to_numpy(), labels), full).verification
+    assert (linear.rows_with_gaps, linear.takes_missing) == (0, False)
+
+
+def test_categorical_splits_that_convert_wrong_are_refused(local_backend: LocalBackend) -> None:
+    rng = np.random.default_rng(2)
+    rows = pl.DataFrame({"carrier": rng.integers(0, 16, 3_000).astype(np.float32), "x": rng.normal(size=3_000).astype(np.float32)})
+    late = np.isin(rows["carrier"].to_numpy(), [1, 4, 9, 14]) ^ (rng.random(3_000) < 0.1)
+    model = HistGradientBoostingClassifier(max_iter=20, categorical_features=[0]).fit(rows, late)
+    with pytest.raises(Refused, match="categor|Categor"):
+        save_model(local_backend, model, rows)
+
+
+def test_the_verified_rows_are_spread_over_the_whole_frame(local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray) -> None:
+    # Missing values stand in the last rows only: a sample of the first would not have seen one.
+    model = HistGradientBoostingClassifier(max_iter=2).fit(frame, labels)
+    long = pl.concat([frame.fill_nan(0.0)] * 3)[:8_000].with_columns(pl.when(pl.int_range(pl.len()) < 7_000).then(pl.col("a")).alias("a"))
+    checked = save_model(local_backend, model, long).verification
+    assert checked.rows == 4_096
+    assert checked.rows_with_missing > 400
+
+
+def test_no_rows_verify_nothing(local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray) -> None:
+    with pytest.raises(Invalid, match="real rows"):
+        save_model(local_backend, HistGradientBoostingClassifier(max_iter=2).fit(frame, labels), frame.head(0))

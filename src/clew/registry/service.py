@@ -2,9 +2,10 @@
 
 import msgspec
 
+from clew.access.service import owns_blob
 from clew.catalog import service as catalog
 from clew.catalog.schema import VersionRef
-from clew.errors import Invalid
+from clew.errors import Invalid, NotFound
 from clew.operations import Context, operation
 from clew.registry.card import write_card
 from clew.registry.schema import ModelCard, ModelDetails, ModelVersion
@@ -20,6 +21,9 @@ def register_model(
 
     The files must have been uploaded and verified before.
     """
+    for digest in (details.files, details.onnx):
+        if not owns_blob(context, digest):
+            raise NotFound(f"{name!r} can't be registered: no file {digest} has been uploaded to this project", digest=digest)
     inputs = [(VersionRef(used.view, used.number), "feature") for used in details.views]
     if details.training_set is not None:
         inputs.append((details.training_set, "training"))
@@ -34,6 +38,7 @@ def register_model(
 
 @operation("GET /projects/{project}/models/{name}/versions/{number}", permission="registry.read", kind="read")
 def model_version(context: Context, name: str, number: int) -> ModelVersion:
+    """One version with its details typed: signature, files, lineage, and what it has seen."""
     version = catalog.get_version(context, name, number)
     if version.kind != "model":
         raise Invalid(f"{name}@{number} is a {version.kind.replace('_', ' ')}, not a model")
