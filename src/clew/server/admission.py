@@ -1,6 +1,7 @@
 """Who may speak to the server. On loopback: whoever is on this machine, but no foreign web page. Elsewhere: who has the token."""
 
 import hmac
+import ipaddress
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -16,13 +17,16 @@ __all__ = ["COOKIE", "EVERY_ADDRESS", "Admission", "is_loopback"]
 
 COOKIE = "clew_token"
 EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - named here to be recognised, and never a default
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _OPEN_PATHS = {"/healthz", "/readyz"}
 _GUARDED_PREFIXES = ("/api/", "/metrics")
 
 
 def is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.startswith("127.")
+    """Whether a host is this machine. By address, not by prefix: ``127.0.0.1.example.org`` is a stranger's name."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # any other name
+        return False
 
 
 @dataclass(frozen=True)
