@@ -66,6 +66,10 @@ class Snapshot(Protocol):
         """What ``OnlineWriter.set_note`` left about the view."""
         ...
 
+    def count(self, view: bytes) -> int:
+        """How many events the view has, of all entities; walks through them."""
+        ...
+
 
 class OnlineWriter(Snapshot, Protocol):
     """One transaction: everything that it wrote becomes readable when its ``with`` block ends, or nothing if that raises."""
@@ -166,6 +170,16 @@ class _LmdbTransaction:
 
     def note(self, view: bytes) -> bytes | None:
         return self._transaction.get(b"n" + view)
+
+    def count(self, view: bytes) -> int:
+        counted = 0
+        with self._transaction.cursor() as cursor:
+            if cursor.set_range(b"e" + view):
+                for key in cursor.iternext(keys=True, values=False):
+                    if not key.startswith(b"e" + view):
+                        break
+                    counted += 1
+        return counted
 
     def events(self, view: bytes, entity: bytes, *, since: int | None = None, after: bytes | None = None) -> list[OnlineEvent]:
         prefix = _prefix(view, entity)

@@ -1,0 +1,143 @@
+"""A process of its own that runs one view's function on rows that are handed to it: user code stays out of the server.
+
+The protocol is length-prefixed Arrow IPC on standard input and output; nothing is unpickled. The process has no database, no token,
+and ends when its input does.
+"""
+
+import io
+import os
+import select
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from clew.definitions import FunctionRef
+from clew.errors import BuildFailed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["FunctionWorker"]
+
+_HEADER = struct.Struct("<cI")
+_TIMEOUT_SECONDS = 120.0
+
+
+class FunctionWorker:
+    """Called like the view's function, with lazy frames; answers with what it made. One call at a time; started by the first.
+
+    Raises ``BuildFailed`` with the function's error, or when it takes longer than two minutes; the next call starts it anew.
+    """
+
+    def __init__(self, reference: FunctionRef, folder: Path | None) -> None:
+        self._reference, self._folder = reference, folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, *frames: "pl.LazyFrame") -> "pl.DataFrame":
+        import polars as pl
+
+        with self._lock:
+            process = self._running()
+            try:
+                assert process.stdin is not None  # opened as a pipe
+                for frame in frames:
+                    _send(process.stdin, b"f", _to_bytes(frame.collect()))
+                _send(process.stdin, b"!", b"")
+                kind, content = self._answer(process)
+            except (OSError, EOFError) as error:
+                self._stop()
+                raise BuildFailed(f"the process of {self._reference.qualname} ended before it answered") from error
+        if kind == b"e":
+            raise BuildFailed(content.decode())
+        return pl.read_ipc(io.BytesIO(content))
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None or self._process.poll() is not None:
+            command = [sys.executable, "-m", "clew.feature_store.function_worker", msgspec.json.encode(self._reference).decode()]
+            hidden = {name: value for name, value in os.environ.items() if not name.startswith(("CLEW_", "PG"))}
+            self._process = subprocess.Popen(
+                [*command, str(self._folder or "")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=hidden, cwd=self._folder
+            )
+        return self._process
+
+    def _answer(self, process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes]:
+        assert process.stdout is not None  # opened as a pipe
+        ready, _, _ = select.select([process.stdout], [], [], _TIMEOUT_SECONDS)
+        if not ready:
+            self._stop()
+            raise BuildFailed(f"{self._reference.qualname} took longer than {_TIMEOUT_SECONDS:.0f} s and was stopped")
+        return _receive(process.stdout)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End the process; it ends by itself when this one does."""
+        with self._lock:
+            if self._process is not None:
+                assert self._process.stdin is not None  # opened as a pipe
+                self._process.stdin.close()
+                self._process.wait(10)
+                if self._process.stdout is not None:
+                    self._process.stdout.close()
+                self._process = None
+
+
+def _to_bytes(frame: "pl.DataFrame") -> bytes:
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer)
+    return buffer.getvalue()
+
+
+def _send(stream: IO[bytes], kind: bytes, content: bytes) -> None:
+    stream.write(_HEADER.pack(kind, len(content)) + content)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> tuple[bytes, bytes]:
+    header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        raise EOFError
+    kind, size = _HEADER.unpack(header)
+    content = stream.read(size)
+    if len(content) < size:
+        raise EOFError
+    return kind, content
+
+
+def _serve() -> None:
+    import polars as pl
+
+    from clew.feature_store.functions import apply, load_function
+
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the function prints goes to the log, not between the answers
+    reference = msgspec.json.decode(sys.argv[1], type=FunctionRef)
+    function = load_function(reference, Path(sys.argv[2]) if sys.argv[2] else None)
+    while True:
+        frames = []
+        while True:
+            try:
+                kind, content = _receive(sys.stdin.buffer)
+            except EOFError:
+                return
+            if kind == b"!":
+                break
+            frames.append(pl.read_ipc(io.BytesIO(content)).lazy())
+        try:
+            _send(answers, b"f", _to_bytes(apply(reference.qualname, function, frames)))
+        except Exception as error:
+            _send(answers, b"e", f"{type(error).__name__}: {error}".encode())
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,134 @@
+"""The user's functions behind views: finding one in a folder of source, and checking what it made."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from clew.definitions import FeaturesDefinition, FunctionRef, parse_dtype
+from clew.errors import BuildFailed, ClewError, Invalid
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["KNOWN", "ViewFunction", "apply", "apply_to_request", "known_times", "load_function", "request_frame_schema"]
+
+ViewFunction = Callable[..., Any]
+KNOWN = "_known"
+"""The column of a stored view that says when a row became known."""
+
+
+def load_function(reference: FunctionRef, folder: Path | None = None) -> ViewFunction:
+    """The function that a reference names: from the module where it is loaded, else from its file, in ``folder`` where one is given."""
+    module = sys.modules.get(reference.module)
+    if module is None or (reference.module == "__main__" and getattr(module, "__file__", None) != reference.file):
+        file = _file_of(reference, folder)
+        if str(file.parent) not in sys.path:
+            sys.path.insert(0, str(file.parent))
+        if reference.module != "__main__" and file.stem == reference.module.rpartition(".")[2]:
+            module = importlib.import_module(file.stem)
+        else:
+            module = _import_file(file)
+    found: Any = module
+    for name in reference.qualname.split("."):
+        found = getattr(found, name, None)
+    if found is None:
+        raise Invalid(f"{reference.qualname!r} is no longer in {reference.file}; apply the file that declares it again")
+    return getattr(found, "function", found)  # type: ignore[no-any-return]  # a decorated object holds the plain function
+
+
+def _file_of(reference: FunctionRef, folder: Path | None) -> Path:
+    named = Path(reference.file)
+    if folder is None:
+        return named
+    # The recorded path is one of the machine that declared it; the longest end of it that exists in the folder is the file.
+    for start in range(len(named.parts)):
+        candidate = folder.joinpath(*named.parts[start:]) if not Path(*named.parts[start:]).is_absolute() else None
+        if candidate is not None and candidate.is_file():
+            return candidate
+    return named
+
+
+def _import_file(file: Path) -> Any:  # Any: a module
+    specification = importlib.util.spec_from_file_location(file.stem, file)
+    if specification is None or specification.loader is None:
+        raise Invalid(f"{file} is no Python file that can be imported")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[file.stem] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def apply(name: str, function: ViewFunction, frames: "Sequence[pl.LazyFrame]") -> "pl.DataFrame":
+    """What the function makes of its inputs, each in the form that its parameter's annotation asks for."""
+    import polars as pl
+
+    try:
+        made = function(*_in_form(function, frames))
+        if isinstance(made, pl.LazyFrame):
+            return made.collect()
+        return made if isinstance(made, pl.DataFrame) else pl.DataFrame(made)
+    except ClewError:
+        raise
+    except Exception as error:
+        raise BuildFailed(f"the feature view {name!r} failed: {type(error).__name__}: {error}", view=name) from error
+
+
+def _in_form(function: ViewFunction, frames: "Sequence[pl.LazyFrame]") -> list[Any]:
+    import polars as pl
+
+    if not hasattr(function, "__code__"):  # a worker's process, which looks at the function itself
+        return list(frames)
+    try:
+        hints = get_type_hints(function)
+    except NameError:  # an annotation that stands under TYPE_CHECKING only; a lazy frame, then
+        hints = {}
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    if len(names) < len(frames):
+        raise Invalid(f"{function.__qualname__} takes {len(names)} parameters, and its decorator names {len(frames)} inputs")
+    return [frame.collect() if hints.get(name) is pl.DataFrame else frame for name, frame in zip(names, frames, strict=False)]
+
+
+def request_frame_schema(definition: FeaturesDefinition) -> "dict[str, pl.DataType]":
+    return {name: parse_dtype(dtype) for name, dtype in definition.request.items()}
+
+
+def apply_to_request(
+    definition: FeaturesDefinition, function: ViewFunction, stored: "Sequence[pl.DataFrame]", request: "pl.DataFrame"
+) -> "pl.DataFrame":
+    """A request view's features, one row for each row of the request, in order."""
+    made = apply(definition.name, function, [*(frame.lazy() for frame in stored), request.lazy()])
+    if made.height != request.height:
+        raise BuildFailed(
+            f"the feature view {definition.name!r} made {made.height} rows of {request.height} of the request; "
+            "it must answer each row with one, in order: no filter, no aggregation"
+        )
+    return made
+
+
+def known_times(name: str, made: "pl.DataFrame", inputs: "Sequence[tuple[pl.DataFrame, tuple[str, ...], str | None]]") -> "pl.Series":
+    """When each made row became known: the latest known time of the input rows that it can be traced to, by their key.
+
+    ``inputs`` are rows, key and known column of each. Raises ``Invalid`` for a row that can't be traced: it might tell the future.
+    """
+    import polars as pl
+
+    known = pl.Series(KNOWN, [None] * made.height, dtype=pl.Datetime("us", "UTC"))
+    for rows, key, column in inputs:
+        if column is None:
+            continue
+        if column in made.columns:
+            one = made[column].dt.convert_time_zone("UTC")
+        else:
+            lost = [part for part in key if part not in made.columns]
+            if lost:
+                raise Invalid(
+                    f"{name} drops {lost[0]!r} and {column!r}, so nothing says when its rows became known; "
+                    f"keep {column!r}, or the whole key ({', '.join(key)})"
+                )
+            when = rows.group_by(key).agg(pl.col(column).dt.convert_time_zone("UTC").max().alias(KNOWN))
+            one = made.select(key).join(when, on=key, how="left", maintain_order="left")[KNOWN]
+        known = pl.select(pl.max_horizontal(known, one.dt.cast_time_unit("us"))).to_series().alias(KNOWN)
+    return known

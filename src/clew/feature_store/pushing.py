@@ -1,0 +1,317 @@
+"""Bringing rows of datasets to the online store, each view version in its own way, so that nothing is lost, doubled or mixed.
+
+Beside a view's events the store notes up to which appended row they go. A push that finds the note behind brings what is missing
+first: that is how rows whose process died between the append and the push arrive. Putting an event twice changes nothing.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+
+from clew.catalog import service as catalog
+from clew.catalog.schema import VersionRef
+from clew.clock import to_micros
+from clew.datasets import tail
+from clew.datasets.growth import details_of
+from clew.datasets.rows import to_frame
+from clew.datasets.schema import AppendedRow, DatasetDetails
+from clew.definitions import FeaturesDefinition, from_document
+from clew.errors import ClewError, NotFound
+from clew.feature_store.function_worker import FunctionWorker
+from clew.feature_store.online import OnlineStore, OnlineWriter, open_store, view_key
+from clew.feature_store.online_rows import OnlineRows, frame_events
+from clew.feature_store.schema import FeatureViewDetails, Waiting, online_pins
+from clew.operations import Context
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["PinnedView", "drop", "fill", "online_rows", "pinned", "push", "source_dataset"]
+
+_UNIX_ORDINAL = date(1970, 1, 1).toordinal()
+_BATCH = 20_000
+
+
+@dataclass(frozen=True)
+class PinnedView:
+    """A view version that is kept online."""
+
+    name: str
+    number: int
+    dataset: str
+    details: FeatureViewDetails
+    online: OnlineRows
+    definition_digest: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.name}@{self.number}"
+
+
+@dataclass(frozen=True)
+class _Note:
+    """``sequence``: the last appended row that is in. ``dataset``: the dataset's version whose rows are in."""
+
+    sequence: int
+    dataset: int
+
+
+_known_views: dict[tuple[str, str, str, int], PinnedView] = {}  # versions never change, so what was read once is kept
+_workers: dict[tuple[str, str], FunctionWorker] = {}
+_workers_lock = threading.Lock()
+
+
+def source_dataset(context: Context, details: FeatureViewDetails) -> str:
+    """The dataset whose new rows go to a view; empty for a view of other views."""
+    first = catalog.get_version(context, details.inputs[0].name, details.inputs[0].number)
+    return first.name if first.kind == "dataset" else ""
+
+
+def pinned(context: Context, dataset: str | None) -> list[PinnedView]:
+    """The view versions that are kept online, of one dataset or of all."""
+    query = (
+        sa.select(online_pins.c.view, online_pins.c.number, online_pins.c.dataset)
+        .distinct()
+        .where(online_pins.c.project == context.project)
+    )
+    if dataset is not None:
+        query = query.where(online_pins.c.dataset == dataset)
+    return [_pinned_view(context, *row) for row in context.db.execute(query.order_by(online_pins.c.view, online_pins.c.number))]
+
+
+def _pinned_view(context: Context, name: str, number: int, dataset: str) -> PinnedView:
+    key = (str(context.database.url), context.project, name, number)
+    found = _known_views.get(key)
+    if found is None:
+        version = catalog.get_version(context, name, number)
+        details = msgspec.convert(version.details, FeatureViewDetails)
+        found = _known_views[key] = PinnedView(name, number, dataset, details, OnlineRows(details), version.definition_digest)
+    return found
+
+
+def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequence[PinnedView]) -> tuple[list[str], list[Waiting]]:
+    """Bring appended rows, and any that are missing before them, to the pinned views of a dataset."""
+    if not pins:
+        return [], []
+    store = _store(context)
+    done, waiting = [], []
+    for view in pins:
+        if view.details.kind == "windows":
+            continue
+        try:
+            _push_table(context, store, view, rows)
+            done.append(view.address)
+        except ClewError as error:
+            waiting.append(Waiting(view.address, error.message))
+    windows = [view for view in pins if view.details.kind == "windows"]
+    missing = {view.address: _missing(context, name, rows, _note(store, _key(context, view))) for view in windows}
+    now = to_micros(context.now)
+    with store.writing() as writer:
+        for view in windows:
+            key = _key(context, view)
+            for appended in (*missing[view.address], *rows):
+                view.online.put(writer, key, appended.row, now=now)
+            _advance(writer, key, rows[-1].sequence if rows else max((one.sequence for one in missing[view.address]), default=0))
+            done.append(view.address)
+    return done, waiting
+
+
+def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], note: _Note | None) -> list[AppendedRow]:
+    """Appended rows past the note that are not at hand. Without a note the view is just being filled, which brings them."""
+    if note is None or (rows and note.sequence >= rows[0].sequence - 1):
+        return []
+    with context.reading() as inside:
+        latest = catalog.latest_version(inside, dataset)
+        if latest is None:
+            return []
+        reader = tail.reader_of(dataset, details_of(latest))
+        stored = tail.uncut(inside, dataset, number=0, after=note.sequence)
+    before = rows[0].sequence if rows else None
+    return [AppendedRow(sequence, reader.restore(row)) for sequence, row in stored if before is None or sequence < before]
+
+
+def _advance(writer: OnlineWriter, key: bytes, sequence: int) -> None:
+    content = writer.note(key)
+    if content is not None and sequence:
+        note = msgspec.msgpack.decode(content, type=_Note)
+        if sequence > note.sequence:
+            writer.set_note(key, msgspec.msgpack.encode(_Note(sequence, note.dataset)))
+
+
+def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Sequence[AppendedRow]) -> None:
+    """The function's rows of the new rows alone where that is sound, else of all rows."""
+    key = _key(context, view)
+    note = _note(store, key)
+    if not view.details.additive or note is None:
+        _fill_one(context, store, view)
+        return
+    fresh = [*_missing(context, view.dataset, rows, note), *rows]
+    if not fresh:
+        return
+    with context.reading() as inside:
+        latest = catalog.latest_version(inside, view.dataset)
+    if latest is None:
+        raise NotFound(f"{view.dataset!r} has no version")
+    dataset = details_of(latest)
+    frame = to_frame([{name: _stored(value) for name, value in one.row.items()} for one in fresh], dataset.columns)
+    made = _table_rows(context, view, [frame], [dataset])
+    with store.writing() as writer:
+        _put_all(writer, key, view.online, made.lazy(), None)
+        _advance(writer, key, fresh[-1].sequence)
+
+
+def _stored(value: Any) -> Any:  # Any: one value of a row
+    if isinstance(value, datetime):
+        return to_micros(value)
+    return value.toordinal() - _UNIX_ORDINAL if isinstance(value, date) else value
+
+
+def fill(context: Context, pins: Sequence[PinnedView]) -> tuple[list[str], list[Waiting]]:
+    """Bring pinned views up to their datasets' newest rows, ingested or appended."""
+    store = _store(context)
+    done, waiting = [], []
+    for view in pins:
+        try:
+            _fill_one(context, store, view)
+            done.append(view.address)
+        except ClewError as error:
+            waiting.append(Waiting(view.address, error.message))
+    return done, waiting
+
+
+def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
+    key = _key(context, view)
+    if not view.dataset:  # a view of views: as new as its version
+        assert view.details.pin is not None  # kind "table"
+        made = context.tables.scan(view.details.pin)
+        with store.writing() as writer:
+            _put_all(writer, key, view.online, made, _since(context, view, made))
+            writer.set_note(key, msgspec.msgpack.encode(_Note(0, 0)))
+        return
+    with context.reading() as inside:
+        latest = catalog.latest_version(inside, view.dataset)
+        if latest is None:
+            raise NotFound(f"{view.dataset!r} has no version")
+        dataset = details_of(latest)
+        appended = [row for _, row in tail.uncut(inside, view.dataset)]
+        sequence = tail.last_sequence(inside, view.dataset)
+    rows = _with_tail(context, dataset, appended)
+    if view.details.kind == "table":
+        others = [_input_rows(context, reference) for reference in view.details.inputs[1:]]
+        frames = [rows.collect(), *(frame for frame, _ in others)]
+        rows = _table_rows(context, view, frames, [dataset, *(details for _, details in others)]).lazy()
+    since = _since(context, view, rows)
+    events = frame_events(rows, view.online, since)
+    for start in range(0, len(events), _BATCH):  # several transactions, so that pushes don't wait for the whole
+        with store.writing() as writer:
+            for event in events[start : start + _BATCH]:
+                view.online.put(writer, key, event)
+    with store.writing() as writer:
+        content = writer.note(key)
+        before = 0 if content is None else msgspec.msgpack.decode(content, type=_Note).sequence
+        writer.set_note(key, msgspec.msgpack.encode(_Note(max(sequence, before), latest.number)))
+
+
+def _with_tail(context: Context, dataset: DatasetDetails, appended: Sequence[dict[str, Any]]) -> "pl.LazyFrame":
+    import polars as pl
+
+    rows = context.tables.scan(dataset.pin)
+    return pl.concat([rows, to_frame(appended, dataset.columns).lazy()]) if appended else rows
+
+
+def _input_rows(context: Context, reference: VersionRef) -> "tuple[pl.DataFrame, DatasetDetails]":
+    with context.reading() as inside:
+        latest = catalog.latest_version(inside, reference.name)
+        if latest is None or latest.kind != "dataset":
+            raise NotFound(f"{reference.name!r} is no dataset with a version")
+        dataset = details_of(latest)
+        appended = [row for _, row in tail.uncut(inside, reference.name)]
+    return _with_tail(context, dataset, appended).collect(), dataset
+
+
+def _since(context: Context, view: PinnedView, rows: "pl.LazyFrame") -> int | None:
+    """From which event time on rows are kept: a reach behind the newest event that has happened by the project's clock."""
+    import polars as pl
+
+    if view.online.reach is None:
+        return None
+    times = pl.col(view.online.time).dt.epoch("us")
+    now = to_micros(context.now)
+    newest = rows.select(times.filter(times <= now).max()).collect().item()
+    return None if newest is None else int(newest) - view.online.reach
+
+
+def _put_all(writer: OnlineWriter, key: bytes, online: OnlineRows, rows: "pl.LazyFrame", since: int | None) -> None:
+    for event in frame_events(rows, online, since):
+        online.put(writer, key, event)
+
+
+def _table_rows(context: Context, view: PinnedView, frames: "Sequence[pl.DataFrame]", datasets: Sequence[DatasetDetails]) -> "pl.DataFrame":
+    from clew.feature_store.tables import table_rows
+
+    definition = from_document(view.details.definition)
+    assert isinstance(definition, FeaturesDefinition)  # kind "table"
+    return table_rows(definition, _worker(context, view, definition), frames, [(dataset.key, dataset.known) for dataset in datasets])
+
+
+def _worker(context: Context, view: PinnedView, definition: FeaturesDefinition) -> FunctionWorker:
+    """The process that runs the function of this very version: from its source snapshot, or from its file where there is none."""
+    key = (view.definition_digest, definition.function.qualname)
+    with _workers_lock:
+        if key not in _workers:
+            _workers[key] = FunctionWorker(definition.function, _source_folder(context, view))
+        return _workers[key]
+
+
+def _source_folder(context: Context, view: PinnedView) -> Path | None:
+    try:
+        with context.reading() as inside:
+            source = catalog.get_definition(inside, "feature_view", view.name, view.definition_digest).source
+    except NotFound:
+        source = None
+    if source is None:
+        return None
+    folder = context.settings.home / "cache" / "source" / source.replace(":", "-")
+    if not folder.is_dir():
+        part = folder.with_name(f"{folder.name}.part")
+        for file in context.blobs.get_manifest(source).files:
+            target = part / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(context.blobs.get(file.digest))
+        part.mkdir(parents=True, exist_ok=True)
+        part.replace(folder)
+    return folder
+
+
+def drop(context: Context, views: Sequence[tuple[str, int]]) -> None:
+    """Delete the rows of view versions that nobody pins."""
+    if views:
+        with _store(context).writing() as writer:
+            for name, number in views:
+                writer.drop(view_key(context.project, name, number))
+
+
+def online_rows(context: Context, reference: VersionRef) -> int:
+    """How many events a view version has online."""
+    with _store(context).reading() as snapshot:
+        return snapshot.count(view_key(context.project, reference.name, reference.number))
+
+
+def _store(context: Context) -> OnlineStore:
+    return open_store(context.settings.online_url, durability=context.settings.durability)
+
+
+def _key(context: Context, view: PinnedView) -> bytes:
+    return view_key(context.project, view.name, view.number)
+
+
+def _note(store: OnlineStore, key: bytes) -> _Note | None:
+    with store.reading() as snapshot:
+        content = snapshot.note(key)
+    return None if content is None else msgspec.msgpack.decode(content, type=_Note)

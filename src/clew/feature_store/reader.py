@@ -1,0 +1,308 @@
+"""Features of a request, read online at the request's own time: what serving does for every row, in some tens of microseconds."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clew.clock import to_micros
+from clew.definitions import FeaturesDefinition, WindowsDefinition, from_document
+from clew.errors import Invalid
+from clew.feature_store.evaluation import micros_of
+from clew.feature_store.functions import ViewFunction, apply_to_request, request_frame_schema
+from clew.feature_store.online import OnlineStore, Snapshot, view_key
+from clew.feature_store.online_rows import OnlineRows
+from clew.feature_store.recent import RecentEvents, Value
+from clew.feature_store.schema import UsedView
+from clew.feature_store.windows import WindowFunction
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["FeatureReader", "Features", "ViewReading", "stored_views"]
+
+_MAX_ENTITIES = 100_000
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewReading:
+    """What one view answered: of which version, and for which of the rows it had nothing of its own to say."""
+
+    view: str
+    number: int
+    missing: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """``matrix`` is float32 of shape ``(n_rows, n_features)``, NaN where there is no value; ``names`` are its columns."""
+
+    matrix: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    views: tuple[ViewReading, ...]
+    times: tuple[int, ...]
+    """The rows' event times in microseconds."""
+
+
+class FeatureReader:
+    """Reads the features of requests for one model version: the views of its training set, in their order.
+
+    Thread-safe. It holds the entities that were asked about in memory and asks the store what is new of them, so an answer holds
+    every event whose push has returned. ``functions`` are those of the request's views, by view.
+    """
+
+    def __init__(
+        self, views: Sequence[UsedView], store: OnlineStore, *, project: str, time: str, functions: Mapping[str, ViewFunction] | None = None
+    ) -> None:
+        self.names = tuple(name for use in views for name in use.columns)
+        self.time = time
+        self._store = store
+        self._lock = threading.Lock()
+        self._stored: dict[int, _StoredView] = {}
+        self._views = tuple(views)
+        for use in (*views, *(one for parent in views for one in parent.inputs)):
+            if use.details.kind != "request":
+                self._stored[id(use)] = _StoredView(use, project)
+        self._functions = dict(functions or {})
+        self._schemas: dict[str, dict[str, pl.DataType]] = {}
+        for use in views:
+            definition = from_document(use.details.definition)
+            if isinstance(definition, FeaturesDefinition) and use.details.kind == "request":
+                if use.view not in self._functions:
+                    raise Invalid(f"the function of {use.view} is not at hand; serving needs the source of the version that it serves")
+                self._schemas[use.view] = request_frame_schema(definition)
+        fields = {time: "event time"}
+        fields |= {column: f"entity of {stored.view}" for stored in self._stored.values() for column in stored.fields}
+        fields |= {name: f"field of {view}" for view, schema in self._schemas.items() for name in schema}
+        self.fields = fields
+        """What a request must name, and what for."""
+
+    def read(self, rows: Sequence[Mapping[str, Any]]) -> Features:
+        """The features of some requests, flat rows as JSON has them. Raises ``Invalid`` naming row (from 1) and field."""
+        times = [self._time_of(row, place) for place, row in enumerate(rows, 1)]
+        answers: dict[int, tuple[list[list[float]], tuple[bool, ...]]] = {}
+        with self._lock, self._store.reading() as snapshot:
+            for identity, stored in self._stored.items():
+                answers[identity] = stored.read(snapshot, rows, times)
+        matrix = np.empty((len(rows), len(self.names)), np.float32)
+        readings, at = [], 0
+        for use in self._views:
+            width = len(use.columns)
+            if width:
+                values, missing = answers[id(use)] if id(use) in answers else (self._compute(use, rows, answers), (False,) * len(rows))
+                matrix[:, at : at + width] = values
+                at += width
+                readings.append(ViewReading(use.view, use.number, missing))
+        return Features(matrix, self.names, tuple(readings), tuple(times))
+
+    def _time_of(self, row: Mapping[str, Any], place: int) -> int:
+        for field, what in self.fields.items():
+            if field not in row:
+                raise Invalid(f"row {place} lacks {field!r}, the {what}; give null where there is no value", row=place, field=field)
+        try:
+            return _instant(row[self.time])
+        except (TypeError, ValueError, Invalid) as error:
+            raise Invalid(
+                f"row {place}: {self.time!r} is {row[self.time]!r}, and must be a time with its offset, such as 2013-04-01T09:00:00-04:00",
+                row=place,
+                field=self.time,
+            ) from error
+
+    def _compute(
+        self, use: UsedView, rows: Sequence[Mapping[str, Any]], answers: Mapping[int, tuple[list[list[float]], tuple[bool, ...]]]
+    ) -> "npt.NDArray[np.float64]":
+        import polars as pl
+
+        definition = from_document(use.details.definition)
+        assert isinstance(definition, FeaturesDefinition)  # a view of the request is one
+        request = _frame(use.view, rows, self._schemas[use.view])
+        stored = []
+        for one in use.inputs:
+            names = [column.name for column in one.details.columns]
+            stored.append(pl.DataFrame(np.array(answers[id(one)][0], np.float64).reshape(-1, len(names)), schema=names).fill_nan(None))
+        made = apply_to_request(definition, self._functions[use.view], stored, request)
+        return made.select(pl.col(column.name).cast(pl.Float64) for column in use.details.columns).to_numpy()
+
+
+class _StoredView:
+    """One view's entities in memory, kept up with the store."""
+
+    def __init__(self, use: UsedView, project: str) -> None:
+        details = use.details
+        self.view = use.view
+        self.online = OnlineRows(details)
+        self.fields = tuple(use.by[one.name] for one in details.entity)
+        self._key = view_key(project, use.view, use.number)
+        self._held: dict[bytes, _Held] = {}
+        self._width = len(details.columns)
+        definition = from_document(details.definition)
+        self._spans: list[tuple[int, list[tuple[WindowFunction, int]]]] = []
+        self._reach: int | None = None
+        self._ttl: int | None = None
+        missing = getattr(definition, "missing", None)
+        self._hold = missing == "hold"
+        self._fill = float(missing) if missing is not None and not self._hold else _NAN
+        if isinstance(definition, WindowsDefinition):
+            place = {name: number for number, name in enumerate(self.online.values)}
+            wanted = [(one.function, place.get(one.column or "", 0)) for one in definition.aggregates.values()]
+            self._spans = [(micros_of(span), wanted) for span in definition.over]
+            self._empty = [0.0 if one.function in ("count", "sum") else self._fill for one in definition.aggregates.values()] * len(
+                definition.over
+            )
+            self._reach = max(width for width, _ in self._spans)
+        else:
+            self._empty = [self._fill] * self._width
+            self._ttl = micros_of(definition.ttl) if isinstance(definition, FeaturesDefinition) and definition.ttl else None
+            self._reach = None if self._hold or self._ttl is None else self._ttl + 1
+
+    def read(
+        self, snapshot: Snapshot, rows: Sequence[Mapping[str, Any]], times: Sequence[int]
+    ) -> tuple[list[list[float]], tuple[bool, ...]]:
+        values, missing = [], []
+        for place, (row, time) in enumerate(zip(rows, times, strict=True), 1):
+            entity = self._entity_of(row, place)
+            recent = None if entity is None else self._recent(snapshot, entity, time)
+            found = None if recent is None else self._windows(recent, time) if self._spans else self._last(recent, time)
+            values.append(self._empty if found is None else found)
+            missing.append(found is None)
+        return values, tuple(missing)
+
+    def _entity_of(self, row: Mapping[str, Any], place: int) -> bytes | None:
+        try:
+            return self.online.entity_bytes([row[field] for field in self.fields])
+        except (TypeError, ValueError, AttributeError) as error:
+            named = ", ".join(f"{field}={row[field]!r}" for field in self.fields)
+            raise Invalid(f"row {place}: {named} can't name the entity of {self.view}: {error}", row=place, field=self.fields[0]) from error
+
+    def _windows(self, recent: RecentEvents, time: int) -> list[float] | None:
+        answers: list[Value] = []
+        for width, wanted in self._spans:
+            answers += recent.window(time, width, wanted)
+        if not any(answers) and self._all_empty(recent, time):
+            return None
+        return [self._fill if answer is None else float(answer) for answer in answers]
+
+    def _all_empty(self, recent: RecentEvents, time: int) -> bool:
+        return recent.window(time, self._reach or 0, [("count", 0)]) == [0]
+
+    def _last(self, recent: RecentEvents, time: int) -> list[float] | None:
+        found = recent.last(time)
+        if found is None or (self._ttl is not None and not self._hold and time - found[0] > self._ttl):
+            return None
+        return [_NAN if value is None else float(value) for value in found[1]]
+
+    def _recent(self, snapshot: Snapshot, entity: bytes, time: int) -> RecentEvents | None:
+        head = snapshot.head(self._key, entity)
+        if head is None:
+            return None
+        held = self._held.get(entity)
+        since = None if self._reach is None else time - self._reach
+        if held is not None and held.sequence == head.sequence and held.reaches(since):
+            return held.recent
+        if held is None or head.reordered_at > held.sequence or not held.reaches(since):
+            # A request of the past may follow one of the present, so a little more is loaded than this one needs.
+            loaded_from = None if since is None else since - (self._reach or 0)
+            held = _Held(RecentEvents(self.online.whole), 0, None, loaded_from)
+            new = snapshot.events(self._key, entity, since=loaded_from)
+        else:
+            new = (
+                snapshot.events(self._key, entity, after=held.position)
+                if held.position
+                else snapshot.events(self._key, entity, since=held.since)
+            )
+        for event in new:
+            known, values = self.online.unpack(event.payload)
+            held.recent.add(event.time, known, values)
+        if new:
+            held.position = new[-1].position
+        held.sequence = head.sequence
+        if self._reach is not None and len(held.recent) > 64 and (held.recent.first_time or 0) < time - 4 * self._reach:
+            held.since = time - 2 * self._reach
+            held.recent.forget_before(held.since)
+        if len(self._held) >= _MAX_ENTITIES and entity not in self._held:
+            self._held.clear()
+        self._held[entity] = held
+        return held.recent
+
+
+@dataclass(slots=True)
+class _Held:
+    """An entity in memory: as of which change, read up to which position, from which time on (``None``: from the first)."""
+
+    recent: RecentEvents
+    sequence: int
+    position: bytes | None
+    since: int | None
+
+    def reaches(self, time: int | None) -> bool:
+        return self.since is None or (time is not None and self.since <= time)
+
+
+def stored_views(views: Sequence[UsedView]) -> list[UsedView]:
+    """The views that have rows online, those that views of the request take among them, each version once."""
+    found = {(use.view, use.number): use for use in views if use.details.kind != "request"}
+    for use in views:
+        found |= {(one.view, one.number): one for one in use.inputs if one.details.kind != "request"}
+    return list(found.values())
+
+
+def _instant(value: Any) -> int:  # Any: a request's field
+    if isinstance(value, str):
+        return to_micros(datetime.fromisoformat(value))
+    if isinstance(value, datetime):
+        return to_micros(value)
+    raise TypeError("must be a time")
+
+
+def _frame(view: str, rows: Sequence[Mapping[str, Any]], schema: "Mapping[str, pl.DataType]") -> "pl.DataFrame":
+    """The request's fields in their declared types. Raises ``Invalid`` naming row and field."""
+    import polars as pl
+
+    columns = []
+    for name, dtype in schema.items():
+        values = [row[name] for row in rows]
+        try:
+            if isinstance(dtype, pl.Datetime):
+                instants = pl.Series(name, [None if value is None else _instant(value) for value in values], dtype=pl.Int64)
+                zoned = instants.cast(pl.Datetime("us", "UTC" if dtype.time_zone else None))
+                columns.append(
+                    (zoned.dt.convert_time_zone(dtype.time_zone) if dtype.time_zone else zoned).dt.cast_time_unit(dtype.time_unit)
+                )
+            elif dtype.is_float():
+                columns.append(pl.Series(name, [None if value is None else _number(value) for value in values], dtype=dtype))
+            else:
+                columns.append(pl.Series(name, values, dtype=dtype, strict=True))
+        except (TypeError, ValueError, OverflowError, Invalid, pl.exceptions.PolarsError) as error:
+            place = next((number for number, value in enumerate(values, 1) if not _fits(value, dtype)), 1)
+            raise Invalid(
+                f"row {place}: {name!r} is {values[place - 1]!r}, and {view} takes {dtype} there", row=place, field=name
+            ) from error
+    return pl.DataFrame(columns)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("must be a number")
+    return float(value)
+
+
+def _fits(value: Any, dtype: "pl.DataType") -> bool:
+    import polars as pl
+
+    if value is None:
+        return True
+    try:
+        if isinstance(dtype, pl.Datetime):
+            _instant(value)
+        elif dtype.is_float():
+            _number(value)
+        else:
+            pl.Series([value], dtype=dtype, strict=True)
+    except (TypeError, ValueError, OverflowError, Invalid, pl.exceptions.PolarsError):
+        return False
+    return True
