@@ -92,8 +92,9 @@ def _read(dataset: "Dataset[..., Any]", file: Path) -> "pl.DataFrame":
     except ClewError:
         raise
     except pl.exceptions.PolarsError as error:
+        what = str(error).strip().partition("\n")[0]  # below it stands Polars' plan of the query, which is no help here
         raise Refused(
-            f"{file.name} can't be read by the function of {dataset.name}, nothing of it is stored: {type(error).__name__}: {error}",
+            f"{file.name} can't be read by the function of {dataset.name}, nothing of it is stored: {type(error).__name__}: {what}",
             dataset=dataset.name, source=file.name,
         ) from error  # fmt: skip
 

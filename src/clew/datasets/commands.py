@@ -1,0 +1,138 @@
+"""``clew ingest``, ``clew datasets`` and ``clew cut``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clew import console
+from clew.backend import Backend, current
+from clew.catalog import service as catalog
+from clew.datasets import service
+from clew.datasets.schema import Column, DatasetVersion, Growth
+from clew.errors import Invalid
+
+__all__ = ["COMMANDS"]
+
+Name = Annotated[str, typer.Argument(autocompletion=console.complete_assets("dataset"), help="The dataset's name.")]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What the ingest of one file did, as ``--json`` says it."""
+
+    file: str
+    version: str
+    new: bool
+    added: int
+    known: int
+    rows: int
+    expectations: str | None
+
+
+def ingest(
+    dataset: Name,
+    files: Annotated[list[Path], typer.Argument(help="The files, in order; each makes a version.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Start anew with these rows; the versions before stay.")] = False,
+    definitions: Annotated[list[Path] | None, typer.Option("--file", "-f", help="The file that declares the dataset.")] = None,
+) -> None:
+    """Add files to a dataset: one more version each, checked on the way in. Nothing of a refused file is stored."""
+    from clew.sdk.datasets import Dataset
+    from clew.sdk.files import find_declared
+    from clew.sdk.ingest import ingest as ingest_one
+
+    backend = current()
+    asset = find_declared(backend.settings, "dataset", dataset, definitions or ())
+    assert isinstance(asset, Dataset)
+    lines = []
+    for place, file in enumerate(files):
+        done = ingest_one(backend, asset, file, replace=replace and place == 0)
+        growth = done.growth
+        written = None if done.expectations is None else str(done.expectations)
+        lines.append(_Line(str(file), str(growth.version.ref), growth.new, growth.added, growth.known, growth.rows, written))
+        console.say(f"{file.name}: {_told(growth)}")
+        if written:
+            console.say(f"  rules were inferred: review {written}; from the next file on they are enforced")
+    if console.as_json():
+        console.show(lines, "")
+
+
+def cut(dataset: Name) -> None:
+    """Cut appended rows into a dataset version."""
+    growth = current().call(service.cut_tail, dataset)
+    console.show(growth, lambda: _told(growth))
+
+
+def _told(growth: Growth) -> str:
+    known = f", {growth.known:,} known before" if growth.known else ""
+    if not growth.new:
+        return f"{growth.version.ref}, as before: {growth.rows:,} rows, none of them new"
+    return f"{growth.version.ref}: {growth.added:,} rows added{known}, {growth.rows:,} in all"
+
+
+def datasets(
+    reference: Annotated[
+        str | None, typer.Argument(autocompletion=console.complete_assets("dataset"), help="One dataset, or a version such as landings@7.")
+    ] = None,
+    against: Annotated[int | None, typer.Option("--diff", help="Compare with this version's number.")] = None,
+    rows: Annotated[int, typer.Option("--rows", help="Show so many rows.")] = 0,
+) -> None:
+    """List datasets, or show one: its columns, its first rows, or what differs from another version."""
+    backend = current()
+    if reference is None:
+        if against is not None or rows:
+            raise Invalid("name the dataset whose rows or differences you want, such as `clew datasets landings@7 --diff 6`")
+        _list(backend)
+        return
+    version = backend.call(catalog.resolve, reference)
+    found = backend.call(service.dataset_version, version.name, version.number)
+    if against is not None:
+        _show_diff(backend, found, against)
+    elif rows:
+        preview = backend.call(service.preview_rows, version.name, version.number, limit=rows)
+        console.show_rows(preview, [column.name for column in preview.columns], preview.rows, empty="no rows")
+    else:
+        _show(found)
+
+
+def _list(backend: Backend) -> None:
+    page = backend.call(service.list_datasets)
+    columns = ("dataset", "newest", "rows", "appended since", "from", "to", "updated")
+    table = [
+        (item.name, item.latest, f"{item.rows:,}", f"{item.tail_rows:,}", item.time_min, item.time_max, item.updated_at)
+        for item in page.items
+    ]
+    console.show_rows(page, columns, table, empty="no dataset yet; `clew ingest <dataset> <file>` makes the first version of one")
+
+
+def _show(found: DatasetVersion) -> None:
+    details = found.details
+    waiting = f", and {found.tail_rows:,} appended since" if found.tail_rows else ""
+    console.say(f"{found.version.ref}: {details.rows:,} rows{waiting}; {found.version.why}")
+    console.say(f"key {', '.join(details.key)}; time {details.time or 'none'}; known {details.known or details.time or 'always'}")
+    table = [(item.name, _type(item), item.nulls, item.distinct, item.minimum, item.maximum) for item in details.columns]
+    console.show_rows(found, ("column", "type", "missing", "different", "least", "greatest"), table, empty="no columns")
+
+
+def _type(column: Column) -> str:
+    return column.dtype if column.zone is None else f"{column.dtype.partition('(')[0]} in {column.zone}"
+
+
+def _show_diff(backend: Backend, found: DatasetVersion, against: int) -> None:
+    diff = backend.call(service.diff_versions, found.version.name, against, found.version.number)
+
+    def words() -> str:
+        counts = f"{diff.added:,} rows added, {diff.removed:,} removed, {diff.changed:,} changed, {diff.unchanged:,} the same"
+        gone = [item.name for item in diff.columns if item.after is None]
+        new = [item.name for item in diff.columns if item.before is None]
+        lines = [f"{found.version.name}@{against} → {found.version.ref}: {counts}"]
+        lines += [f"  columns {what}: {', '.join(names)}" for what, names in (("added", new), ("removed", gone)) if names]
+        lines += [f"  {item.name}: {item.changed_rows:,} rows differ" for item in diff.columns if item.changed_rows]
+        return "\n".join(lines)
+
+    console.show(diff, words)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"ingest": ingest, "datasets": datasets, "cut": cut}
