@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from clew.backend import HttpBackend
 from clew.errors import Unavailable
@@ -31,6 +30,7 @@ class LiveServer:
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")}
         self._environ |= {"CLEW_PROJECT": project, **environ}
         self._port = 0
+        self._serving_port = ""
         self.log = root / "up.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: list[HttpBackend] = []
@@ -41,7 +41,7 @@ class LiveServer:
 
     @property
     def serving_url(self) -> str:
-        return str(self._facts()["serving_url"])
+        return f"http://127.0.0.1:{self._serving_port}"
 
     @property
     def home(self) -> Path:
@@ -59,7 +59,8 @@ class LiveServer:
         return self._clients[-1]
 
     def start(self) -> "LiveServer":
-        command = [sys.executable, "-m", "clew.cli", "up", "--port", str(self._port), "--log", "json", *self._arguments]
+        ports = ["--port", str(self._port), *(["--serving-port", self._serving_port] if self._serving_port else [])]
+        command = [sys.executable, "-m", "clew.cli", "up", *ports, "--log", "json", *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=self.root, env=self._environ, stdout=log, stderr=log)
         end = time.monotonic() + _START_SECONDS
@@ -98,16 +99,11 @@ class LiveServer:
         if self.process is None or facts.get("pid") != self.process.pid:
             return False
         self._port = int(str(facts["url"]).rpartition(":")[2])
+        self._serving_port = str(facts.get("serving_url") or "").rpartition(":")[2]
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
-
-    def _facts(self) -> dict[str, Any]:
-        import httpx
-
-        facts: dict[str, Any] = httpx.get(f"{self.url}/api/v1/server", timeout=5).json()
-        return facts
 
 
 @contextmanager

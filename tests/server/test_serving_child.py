@@ -1,0 +1,65 @@
+"""The serving process beside the API: it comes back when it is killed, outlives a killed API, and goes with a stopped one."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from clew.testing.server import LiveServer, live_server
+
+
+def pid_of(server: LiveServer) -> int:
+    return int(json.loads((server.home / "serving.json").read_text())["pid"])
+
+
+def listens(server: LiveServer) -> bool:
+    try:
+        httpx.get(f"{server.serving_url}/healthz", timeout=2)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_a_killed_serving_process_is_started_again_on_its_port(live_server: LiveServer) -> None:
+    first, url = pid_of(live_server), live_server.serving_url
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: pid_of(live_server) != first and listens(live_server))
+    assert live_server.serving_url == url
+    assert httpx.get(f"{live_server.url}/readyz").status_code == 200
+
+
+def test_the_serving_process_outlives_a_killed_api_and_is_taken_over(live_server: LiveServer) -> None:
+    first, url = pid_of(live_server), live_server.serving_url
+    live_server.kill()
+    assert httpx.get(f"{url}/healthz", timeout=5).status_code < 500
+    live_server.start()
+    assert pid_of(live_server) == first
+    assert live_server.serving_url == url
+
+
+def test_a_stopped_server_takes_its_serving_process_with_it(tmp_path: Path) -> None:
+    with live_server(tmp_path) as server:
+        serving = psutil.Process(pid_of(server))
+    assert not serving.is_running()
+    assert not (tmp_path / ".clew" / "serving.json").exists()
+
+
+@pytest.mark.parametrize("note", ["{", '{"pid": 1, "host": "127.0.0.1", "port": 1, "version": "0"}'])
+def test_a_note_that_names_a_stranger_is_not_believed(tmp_path: Path, note: str) -> None:
+    (tmp_path / ".clew").mkdir()
+    (tmp_path / ".clew" / "serving.json").write_text(note)
+    with live_server(tmp_path) as server:
+        assert pid_of(server) != 1
