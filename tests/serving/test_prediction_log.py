@@ -97,7 +97,7 @@ def test_two_writers_have_segments_of_their_own(tmp_path: Path) -> None:
 
 def test_answers_that_no_segment_can_hold_are_refused_and_the_log_goes_on(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path, segment_bytes=SMALL)
-    with pytest.raises(Invalid, match="fewer rows"):
+    with pytest.raises(Invalid, match="send fewer rows"):
         log.append([b"x" * SMALL])
     log.append([b"small"])
     assert everything(tmp_path) == [b"small"]

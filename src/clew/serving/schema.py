@@ -7,12 +7,13 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from clew.catalog.schema import AssetVersion, GateVerdict, VersionRef
+from clew.feature_store.schema import UsedView
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
-    "Answer", "AnsweredFeature", "Compaction", "Endpoint", "EndpointStatus", "Explanation", "Minute", "RequestField", "Route",
-    "RouteDocument", "ServedView", "ServingProcess", "Truth", "compacted_segments", "endpoints", "routes", "serving_minutes", "serving_processes",
-    "served_routes",
+    "Acknowledgement", "Answer", "AnsweredFeature", "Compaction", "Endpoint", "EndpointStatus", "Explanation", "Minute", "RequestField",
+    "Route", "RouteDocument", "ServedView", "ServingProcess", "Truth", "compacted_segments", "endpoints", "routes", "served_routes",
+    "serving_minutes", "serving_processes",
 ]  # fmt: skip
 
 _NAME = sa.String(128)
@@ -93,7 +94,6 @@ compacted_segments = sa.Table(
 
 Cause = Literal["deploy", "rollback"]
 State = Literal["loaded", "serving", "failed"]
-ProcessState = Literal["loading", "loaded", "serving", "failed"]
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class ServedView:
 class RouteDocument:
     """Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
 
-    ``onnx`` is the digest of the model's blob; ``features`` its inputs in order; ``reader`` what the feature store needs to read the
-    views, ``None`` for a model whose inputs stand in the request; ``source`` the snapshot with the code of request features.
+    ``onnx`` is the digest of the model's blob; ``features`` its inputs in order; ``uses`` the views that give them, none for a model
+    whose inputs stand in the request; ``sources`` says by view which source snapshot holds the code of its request features.
     """
 
     endpoint: str
@@ -131,8 +131,8 @@ class RouteDocument:
     time: str | None = None
     training_set: VersionRef | None = None
     views: tuple[ServedView, ...] = ()
-    reader: dict[str, Any] | None = None
-    source: str | None = None
+    uses: tuple[UsedView, ...] = ()
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,16 @@ class Endpoint:
     number: int
     deployed_at: datetime
     deployed_by: str
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """What a serving process says of a route: it has ``loaded`` it, is ``serving`` by it, or ``failed`` to load it."""
+
+    endpoint: str
+    epoch: int
+    state: State
+    message: str = ""
 
 
 @dataclass(frozen=True)

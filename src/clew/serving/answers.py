@@ -1,0 +1,260 @@
+"""The prediction log, read: newest answers, one by its id, all of a span as a frame; and its compaction into a table."""
+
+import fcntl
+import heapq
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from clew.clock import from_micros, wall_now
+from clew.errors import Conflict, NotFound
+from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
+from clew.serving import truths
+from clew.serving.prediction_log import decode_id, encode_id, is_finished, read_frame, read_segment, remove_spares, segment_paths
+from clew.serving.records import Record, decode_record, from_row, to_frame
+from clew.serving.schema import Answer, Compaction, Truth, compacted_segments
+from clew.settings import Settings
+from clew.storage.tables import TablePin
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "all_answers",
+    "compact_predictions",
+    "find_record",
+    "get_prediction",
+    "latest_answers",
+    "log_folder",
+    "scan_predictions",
+    "to_answer",
+]
+
+_MAX_LIMIT = 500
+Found = tuple[str, Record]
+
+
+def log_folder(settings: Settings, project: str) -> Path:
+    """Where the serving processes of a folder keep their segments."""
+    return settings.home / "predictions" / project
+
+
+def _table(context: Context) -> str:
+    return f"{context.project}/predictions"
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _compacted(context: Context) -> dict[str, int]:
+    """Segments that are in the table, by the table's version that has them."""
+    query = sa.select(compacted_segments.c.segment, compacted_segments.c.table_version).where(
+        compacted_segments.c.project == context.project
+    )
+    return {row.segment: row.table_version for row in context.db.execute(query)}
+
+
+def _pinned(context: Context, compacted: dict[str, int]) -> TablePin | None:
+    return TablePin(_table(context), max(compacted.values()), 0, 0) if compacted else None
+
+
+def _live(context: Context) -> tuple[list[Path], TablePin | None]:
+    """Segments that are in no table, and the table. The files are listed first: what is compacted meanwhile is in the table then."""
+    paths = segment_paths(log_folder(context.settings, context.project))
+    compacted = _compacted(context)
+    return [path for segment, path in paths.items() if f"{segment:016x}" not in compacted], _pinned(context, compacted)
+
+
+def _segment(path: Path) -> list[Found]:
+    try:
+        return [(encode_id(at.segment, at.offset, at.check), decode_record(payload)) for at, payload in read_segment(path)]
+    except FileNotFoundError:  # compacted in between: the next look finds it in the table
+        return []
+
+
+def _newest_first(paths: Iterable[Path]) -> Iterator[Found]:
+    """All answers of some segments, newest first, though several processes wrote them at a time."""
+    return heapq.merge(*(reversed(_segment(path)) for path in paths), key=lambda found: -found[1].at)
+
+
+def scan_predictions(context: Context) -> "pl.LazyFrame | None":
+    """The compacted part of the log, lazily."""
+    pin = _pinned(context, _compacted(context))
+    return None if pin is None else context.tables.scan(pin)
+
+
+def all_answers(context: Context, endpoint: str, start: datetime | None = None, end: datetime | None = None) -> "pl.DataFrame":
+    """Every logged answer of an endpoint by event time, from ``start`` to before ``end``, errors too: a row for each, as in the table."""
+    import polars as pl
+
+    paths, pin = _live(context)
+    frames = [to_frame((identifier, *_place(identifier), record) for path in paths for identifier, record in _segment(path))]
+    if pin is not None:
+        frames.insert(0, context.tables.scan(pin).filter(pl.col("endpoint") == endpoint).collect())
+    rows = pl.concat(frames).filter(pl.col("endpoint") == endpoint)
+    if start is not None:
+        rows = rows.filter(pl.col("event_time") >= start)
+    if end is not None:
+        rows = rows.filter(pl.col("event_time") < end)
+    return rows.sort("event_time", "at", maintain_order=True)
+
+
+def _place(identifier: str) -> tuple[int, int]:
+    address = decode_id(identifier)
+    return address.segment, address.offset
+
+
+def find_record(context: Context, prediction_id: str) -> Record:
+    """The logged answer of a prediction. Raises ``NotFound``."""
+    import polars as pl
+
+    address = decode_id(prediction_id)
+    payload = read_frame(log_folder(context.settings, context.project), address)
+    if payload is not None:
+        return decode_record(payload)
+    compacted = _compacted(context)
+    if f"{address.segment:016x}" in compacted:
+        pin = _pinned(context, compacted)
+        assert pin is not None
+        rows = (
+            context.tables.scan(pin)
+            .filter(pl.col("segment") == f"{address.segment:016x}", pl.col("prediction_id") == prediction_id)
+            .collect()
+        )
+        if rows.height:
+            return from_row(rows.row(0, named=True))
+    raise NotFound(f"no prediction {prediction_id!r} was logged in the project {context.project!r}")
+
+
+@operation("GET /projects/{project}/predictions/{prediction_id}", permission="serving.read", kind="read")
+def get_prediction(context: Context, prediction_id: str) -> Answer:
+    """One answer, and what came of it."""
+    record = find_record(context, prediction_id)
+    (truth,) = truths.of(context, [record])
+    return to_answer(prediction_id, record, truth)
+
+
+@operation("GET /projects/{project}/endpoints/{name}/answers", permission="serving.read", kind="read")
+def latest_answers(context: Context, name: str, limit: int = 50, cursor: str | None = None) -> Page[Answer]:
+    """Answers and errors of an endpoint, newest first, each with what came of it."""
+    limit = max(1, min(limit, _MAX_LIMIT))
+    before = None if cursor is None else (int(decode_cursor(cursor).get("at", 0)), str(decode_cursor(cursor).get("id", "")))
+    paths, pin = _live(context)
+    found = list(islice(_of(name, before, _newest_first(paths)), limit + 1))
+    if len(found) <= limit and pin is not None:
+        found += _from_table(context, pin, name, before, limit + 1 - len(found))
+    page = found[:limit]
+    outcomes = truths.of(context, [record for _, record in page])
+    items = [to_answer(identifier, record, truth) for (identifier, record), truth in zip(page, outcomes, strict=True)]
+    return Page(items, encode_cursor({"at": page[-1][1].at, "id": page[-1][0]}) if len(found) > limit else None)
+
+
+def _of(name: str, before: tuple[int, str] | None, found: Iterator[Found]) -> Iterator[Found]:
+    """Those of an endpoint past the cursor; answers of one microsecond are told apart by where the last page ended."""
+    waiting = before is not None
+    for identifier, record in found:
+        if before is not None and waiting:
+            if record.at > before[0]:
+                continue
+            if record.at == before[0]:
+                waiting = identifier != before[1]
+                continue
+            waiting = False
+        if record.endpoint == name:
+            yield identifier, record
+
+
+def _from_table(context: Context, pin: TablePin, name: str, before: tuple[int, str] | None, limit: int) -> list[Found]:
+    import polars as pl
+
+    rows = context.tables.scan(pin).filter(pl.col("endpoint") == name)
+    if before is not None:
+        rows = rows.filter(pl.col("at") <= from_micros(before[0]))
+    newest = rows.sort("at", "segment", "offset", descending=True).head(limit + 500).collect()
+    return list(islice(_of(name, before, ((row["prediction_id"], from_row(row)) for row in newest.iter_rows(named=True))), limit))
+
+
+def to_answer(identifier: str, record: Record, truth: Truth) -> Answer:
+    return Answer(
+        identifier, from_micros(record.at), from_micros(record.event_time) if record.event_time else None, record.endpoint, record.epoch,
+        record.model, record.number, record.row, record.probability, record.views, tuple(record.missing), record.latency_us, record.error, truth,
+    )  # fmt: skip
+
+
+# ── compaction ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@operation("POST /projects/{project}/predictions/compact", permission="serving.compact", kind="staged")
+def compact_predictions(context: Context) -> Compaction:
+    """Move finished segments of the log into the table of predictions, each frame once, whenever this is killed.
+
+    The table's commit comes first and the row that names its segments second; a commit without its row is undone by the next
+    compaction, a segment whose row is there is deleted by it.
+    """
+    folder = log_folder(context.settings, context.project)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        remove_spares(folder)
+        finished = {f"{segment:016x}": path for segment, path in segment_paths(folder).items() if is_finished(path)}
+        with context.reading() as inside:
+            compacted = _compacted(inside)
+            pin = _pinned(inside, compacted)
+        fresh = {segment: path for segment, path in finished.items() if segment not in compacted}
+        answers = {segment: _segment(path) for segment, path in fresh.items()}
+        kept = {segment: found for segment, found in answers.items() if found}
+        added = sum(len(found) for found in kept.values())
+        version = None if pin is None else pin.version
+        if kept:
+            frame = to_frame((identifier, *_place(identifier), record) for found in kept.values() for identifier, record in found)
+            version = context.tables.append(_table(context), frame, expected_head=_clean_head(context, pin)).version
+            context.run_write(lambda inside: _note(inside, {segment: len(found) for segment, found in kept.items()}, version or 0))
+        for segment, path in finished.items():
+            if segment not in fresh or segment in kept or not answers[segment]:
+                path.unlink(missing_ok=True)
+        rows = (
+            0 if version is None else int(context.tables.scan(TablePin(_table(context), version, 0, 0)).select(_count()).collect().item())
+        )
+        return Compaction(len(kept), added, rows)
+
+
+def _count() -> "pl.Expr":
+    import polars as pl
+
+    return pl.len()
+
+
+def _clean_head(context: Context, pin: TablePin | None) -> int | None:
+    """The table's head, without what a compaction that was killed had committed and nobody had noted."""
+    import polars as pl
+
+    head = context.tables.head(_table(context))
+    if head is None or (pin is not None and head == pin.version):
+        return head
+    if pin is not None:
+        return context.tables.rollback_to(_table(context), pin.version)
+    nothing = context.tables.scan(TablePin(_table(context), head, 0, 0)).filter(pl.lit(value=False)).collect()
+    return context.tables.overwrite(_table(context), nothing, expected_head=head).version
+
+
+def _note(context: Context, segments: dict[str, int], version: int) -> None:
+    rows = [
+        {"project": context.project, "segment": segment, "rows": count, "table_version": version, "at": wall_now()}
+        for segment, count in segments.items()
+    ]
+    context.db.execute(sa.insert(compacted_segments), rows)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One compaction at a time on this machine; the table's expected head settles two machines."""
+    with (folder / "compaction.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict("another process compacts the predictions of this project just now; try again in a while") from error
+        yield

@@ -1,0 +1,90 @@
+"""Making a route's document: everything that a serving process needs, looked up once, at deploy."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import msgspec
+
+from clew.catalog import service as catalog
+from clew.datasets.growth import details_of
+from clew.definitions import FeaturesDefinition, from_document
+from clew.errors import NotFound, Refused
+from clew.feature_store.schema import TrainingSetDetails, UsedView
+from clew.operations import Context
+from clew.registry.schema import ModelVersion
+from clew.serving.schema import RequestField, RouteDocument, ServedView
+
+__all__ = ["make", "used_views"]
+
+
+def make(context: Context, endpoint: str, found: ModelVersion) -> RouteDocument:
+    """The document that serves a model version. Raises ``Refused`` where the version can't be served."""
+    details = found.details
+    reference = str(found.version.ref)
+    if not details.onnx:
+        raise Refused(
+            f"{reference} has no ONNX export, and an endpoint serves that; register it with a flavor that converts", version=reference
+        )
+    features = tuple(field.name for field in details.signature.inputs)
+    plain = RouteDocument(endpoint, found.version.name, found.version.number, details.onnx, features, ())
+    if details.training_set is None:
+        return replace(plain, fields=tuple(RequestField(field.name, field.dtype) for field in details.signature.inputs))
+    training = _training_set(context, found)
+    brought = [name for use in training.views for name in use.columns]
+    absent = [name for name in features if name not in brought]
+    if absent:
+        raise Refused(f"{reference} takes the feature {absent[0]!r}, which no view of {details.training_set} brings", version=reference)
+    return replace(
+        plain,
+        fields=_fields(context, training),
+        key=training.key,
+        time=training.time,
+        training_set=details.training_set,
+        views=tuple(ServedView(use.view, use.number) for use in training.views),
+        uses=training.views,
+        sources=_sources(context, training.views),
+    )
+
+
+def _training_set(context: Context, found: ModelVersion) -> TrainingSetDetails:
+    assert found.details.training_set is not None
+    version = catalog.get_version(context, found.details.training_set.name, found.details.training_set.number)
+    return msgspec.convert(version.details, TrainingSetDetails)
+
+
+def used_views(views: Iterable[UsedView]) -> Iterator[UsedView]:
+    """The views and those that they take as inputs."""
+    for use in views:
+        yield use
+        yield from used_views(use.inputs)
+
+
+def _fields(context: Context, training: TrainingSetDetails) -> tuple[RequestField, ...]:
+    """Key and event time, then entities, then what request features take, each once, in the type of the spine or of its declaration."""
+    spine = details_of(catalog.get_version(context, training.spine.name, training.spine.number))
+    dtypes = {column.name: column.dtype for column in spine.columns}
+    required = dict.fromkeys([*training.key, training.time])
+    wanted = dict.fromkeys(required)
+    for use in used_views(training.views):
+        wanted |= dict.fromkeys(use.by.values())
+    for use in used_views(training.views):
+        definition = from_document(use.details.definition)
+        if isinstance(definition, FeaturesDefinition) and use.details.kind == "request":
+            for name, dtype in definition.request.items():
+                wanted.setdefault(name)
+                dtypes.setdefault(name, dtype)
+    return tuple(RequestField(name, dtypes[name], name in required) for name in wanted)
+
+
+def _sources(context: Context, views: Iterable[UsedView]) -> dict[str, str]:
+    """By view the snapshot that holds the code of its request features."""
+    found = {}
+    for use in used_views(views):
+        if use.details.kind == "request":
+            try:
+                definition = catalog.get_definition(context, "feature_view", use.view, use.definition_digest or None)
+            except NotFound:  # built without `apply`, as tests do: the file itself is all there is
+                continue
+            if definition.source:
+                found[use.view] = definition.source
+    return found

@@ -1,0 +1,325 @@
+"""Endpoints and their routes: deploying, rolling back, and what serving processes report."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from clew.catalog import service as catalog
+from clew.catalog.schema import aliases
+from clew.clock import wall_now
+from clew.definitions import EndpointDefinition, from_document
+from clew.errors import Conflict, Invalid, NotFound
+from clew.identifiers import check_slug
+from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
+from clew.registry.service import model_version
+from clew.serving import documents, gating, online
+from clew.serving.schema import (
+    Acknowledgement,
+    Cause,
+    Endpoint,
+    EndpointStatus,
+    Minute,
+    Route,
+    RouteDocument,
+    ServingProcess,
+    endpoints,
+    routes,
+    served_routes,
+    serving_minutes,
+    serving_processes,
+)
+from clew.storage.events import emit
+
+__all__ = [
+    "CHAMPION", "deploy", "deploy_ungated", "endpoint_status", "get_route", "list_endpoints", "list_serving_processes", "live_routes",
+    "report_serving", "rollback", "route_history",
+]  # fmt: skip
+
+CHAMPION = "champion"
+_ALIVE = timedelta(seconds=10)
+_MAX_LIMIT = 500
+
+
+# ── changing what is served ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@operation("POST /projects/{project}/endpoints/{name}/deploy", permission="serving.deploy", kind="staged")
+def deploy(context: Context, name: str, reference: str, reason: str = "") -> Route:
+    """Put a model version that passed its gates behind an endpoint. Serving processes load it, say so, and then flip.
+
+    The version that is served already is not deployed again: its route is returned. Raises ``Refused`` without a passed gate.
+    """
+    return _deploy(context, name, reference, reason, ungated=False)
+
+
+@operation("POST /projects/{project}/endpoints/{name}/deploy-ungated", permission="serving.deploy_ungated", kind="staged")
+def deploy_ungated(context: Context, name: str, reference: str, reason: str) -> Route:
+    """Put a model version behind an endpoint without a gate's word, for a reason that stays on record."""
+    if not reason.strip():
+        raise Invalid("a deploy without a gate needs a reason: --reason says it on the command line")
+    return _deploy(context, name, reference, reason, ungated=True)
+
+
+def _deploy(context: Context, name: str, reference: str, reason: str, *, ungated: bool) -> Route:
+    with context.reading() as inside:
+        version = catalog.resolve(inside, reference)
+        found = model_version(inside, version.name, version.number)
+        _check_endpoint(inside, name, version.name)
+        if not ungated:
+            gating.require_passed(inside, found)
+        document = documents.make(inside, name, found)
+        current = _find_endpoint(inside, name)
+        if current is not None:
+            route = get_route(inside, name, current.epoch)
+            if route.document == document:
+                return _brief(route)
+    return _put_route(context, document, "deploy", reason, ungated=ungated)
+
+
+def _check_endpoint(context: Context, name: str, model: str) -> None:
+    """An endpoint serves the model that its declaration names; one that nobody declared is made by its first deploy."""
+    check_slug(name, "endpoint's name")
+    served = _find_endpoint(context, name)
+    try:
+        declared = from_document(catalog.get_definition(context, "endpoint", name).document)
+    except NotFound:
+        declared = None
+    wanted = declared.model if isinstance(declared, EndpointDefinition) else served.model if served is not None else model
+    if wanted != model:
+        raise Invalid(f"the endpoint {name!r} serves {wanted!r}, not {model!r}; deploy a version of {wanted!r}, or to another endpoint")
+
+
+@operation("POST /projects/{project}/endpoints/{name}/rollback", permission="serving.deploy", kind="staged")
+def rollback(context: Context, name: str, reason: str = "") -> Route:
+    """Go back to the document that the route had before the last deploy that still stands. Raises ``Conflict`` where there is none."""
+    with context.reading() as inside:
+        _endpoint(inside, name)
+        standing: list[Route] = []
+        for route in _routes(inside, name):
+            if route.cause == "deploy":
+                standing.append(route)
+            else:
+                standing.pop()
+        if len(standing) < 2:
+            raise Conflict(f"the endpoint {name!r} has no earlier route to go back to; `clew deploy` names another version")
+    back = standing[-2]
+    return _put_route(context, back.document, "rollback", reason, ungated=back.ungated)
+
+
+def _put_route(context: Context, document: RouteDocument, cause: Cause, reason: str, *, ungated: bool) -> Route:
+    """Fill the online store for the document's views first, then make the route and move the alias in one transaction."""
+    online.fill(context, document)
+
+    def write(inside: Context) -> Route:
+        current = _find_endpoint(inside, document.endpoint)
+        epoch = 1 if current is None else current.epoch + 1
+        now = wall_now()
+        inside.db.execute(
+            sa.insert(routes).values(
+                project=inside.project, endpoint=document.endpoint, epoch=epoch, document=document, cause=cause, ungated=ungated,
+                reason=reason, created_at=now, created_by=inside.actor,
+            )
+        )  # fmt: skip
+        if current is None:
+            row = {"project": inside.project, "name": document.endpoint, "model": document.model, "epoch": epoch}
+            inside.db.execute(sa.insert(endpoints).values(**row, created_at=now))
+        else:
+            inside.db.execute(_named(sa.update(endpoints), inside, document.endpoint).values(epoch=epoch))
+        _move_champion(inside, document)
+        emit(inside, "route.changed", document.endpoint, {"epoch": epoch, "version": f"{document.model}@{document.number}", "cause": cause})
+        return get_route(inside, document.endpoint, epoch)
+
+    route = context.run_write(write)
+    online.release(context, document.endpoint, [kept.document for kept in _kept(context, document.endpoint)])
+    return _brief(route)
+
+
+def _move_champion(context: Context, document: RouteDocument) -> None:
+    """The alias moves with the route of the endpoint that owns it; a second endpoint of the same model has none."""
+    owner = f"the endpoint {document.endpoint!r}"
+    where = (aliases.c.project == context.project, aliases.c.name == document.model, aliases.c.alias == CHAMPION)
+    row = context.db.execute(sa.select(aliases.c.owner).where(*where)).first()
+    if row is None or row.owner in (None, owner):
+        catalog.move_alias(context, document.model, CHAMPION, document.number, owner)
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _named(statement: Any, context: Context, name: str) -> Any:  # Any: select and update share `where`, not a type
+    return statement.where(endpoints.c.project == context.project, endpoints.c.name == name)
+
+
+def _find_endpoint(context: Context, name: str) -> Any:  # Any: a SQLAlchemy row
+    return context.db.execute(_named(sa.select(endpoints), context, name)).first()
+
+
+def _endpoint(context: Context, name: str) -> Any:  # Any: a SQLAlchemy row
+    row = _find_endpoint(context, name)
+    if row is None:
+        known = sorted(context.db.scalars(sa.select(endpoints.c.name).where(endpoints.c.project == context.project)))
+        there = f"there are {', '.join(known)}" if known else "nothing is deployed yet: `clew deploy <model>@<version>`"
+        raise NotFound(f"no endpoint named {name!r} has a route; {there}")
+    return row
+
+
+def _routes(context: Context, name: str) -> list[Route]:
+    """Every route of an endpoint, oldest first."""
+    where = (routes.c.project == context.project, routes.c.endpoint == name)
+    return [_route(row) for row in context.db.execute(sa.select(routes).where(*where).order_by(routes.c.epoch))]
+
+
+def _route(row: Any, *, in_force: bool = False) -> Route:  # Any: a SQLAlchemy row
+    document = msgspec.convert(row.document, RouteDocument)
+    return Route(row.endpoint, row.epoch, document, row.cause, row.ungated, row.reason, row.created_at, row.created_by, in_force)
+
+
+def _brief(route: Route) -> Route:
+    """For people: without the specifications that only a serving process reads."""
+    return replace(route, document=replace(route.document, uses=()))
+
+
+def _kept(context: Context, name: str) -> list[Route]:
+    """The route in force and the one that a rollback would bring back: their views stay online."""
+    with context.reading() as inside:
+        found = _routes(inside, name)
+    return [*found[-1:], *[route for route in found if route.cause == "deploy"][-2:]]
+
+
+def get_route(context: Context, name: str, epoch: int) -> Route:
+    """One route with its whole document."""
+    where = (routes.c.project == context.project, routes.c.endpoint == name, routes.c.epoch == epoch)
+    row = context.db.execute(sa.select(routes).where(*where)).first()
+    if row is None:
+        raise NotFound(f"the endpoint {name!r} has had no route {epoch}")
+    current = _find_endpoint(context, name)
+    return _route(row, in_force=current is not None and current.epoch == epoch)
+
+
+@operation("GET /projects/{project}/routes", permission="serving.read", kind="read")
+def live_routes(context: Context) -> Page[Route]:
+    """The route in force of every endpoint, whole: what a serving process follows."""
+    joined = sa.and_(routes.c.project == endpoints.c.project, routes.c.endpoint == endpoints.c.name, routes.c.epoch == endpoints.c.epoch)
+    query = sa.select(routes).join(endpoints, joined).where(endpoints.c.project == context.project).order_by(endpoints.c.name)
+    return Page([_route(row, in_force=True) for row in context.db.execute(query)])
+
+
+@operation("GET /projects/{project}/endpoints", permission="serving.read", kind="read")
+def list_endpoints(context: Context) -> Page[Endpoint]:
+    """Endpoints that have a route, by name."""
+    return Page([_as_endpoint(route) for route in live_routes(context).items])
+
+
+def _as_endpoint(route: Route) -> Endpoint:
+    return Endpoint(route.endpoint, route.document.model, route.epoch, route.document.number, route.created_at, route.created_by)
+
+
+@operation("GET /projects/{project}/endpoints/{name}/routes", permission="serving.read", kind="read")
+def route_history(context: Context, name: str, cursor: str | None = None, limit: int = 50) -> Page[Route]:
+    """Newest first."""
+    limit = max(1, min(limit, _MAX_LIMIT))
+    epoch = _endpoint(context, name).epoch
+    query = sa.select(routes).where(routes.c.project == context.project, routes.c.endpoint == name)
+    if cursor is not None:
+        query = query.where(routes.c.epoch < int(decode_cursor(cursor).get("epoch", 0)))
+    rows = list(context.db.execute(query.order_by(routes.c.epoch.desc()).limit(limit + 1)))
+    found = [_brief(_route(row, in_force=row.epoch == epoch)) for row in rows[:limit]]
+    return Page(found, encode_cursor({"epoch": found[-1].epoch}) if len(rows) > limit else None)
+
+
+@operation("GET /projects/{project}/endpoints/{name}", permission="serving.read", kind="read")
+def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointStatus:
+    """What an endpoint serves, who serves it, and how it did in the last minutes."""
+    route = get_route(context, name, _endpoint(context, name).epoch)
+    processes = _processes(context, name)
+    alive = [process for process in processes if process.alive]
+    recent = _minutes(context, name, wall_now() - timedelta(minutes=max(1, min(minutes, 24 * 60))))
+    return EndpointStatus(
+        _as_endpoint(route),
+        _brief(route),
+        processes,
+        bool(alive) and all(process.epoch == route.epoch and process.state == "serving" for process in alive),
+        sum(minute.requests for minute in recent),
+        sum(minute.errors for minute in recent),
+        recent,
+    )
+
+
+@operation("GET /projects/{project}/serving", permission="serving.read", kind="read")
+def list_serving_processes(context: Context) -> Page[ServingProcess]:
+    """Serving processes, those seen last first."""
+    return Page(_processes(context, None))
+
+
+def _processes(context: Context, endpoint: str | None) -> list[ServingProcess]:
+    now = wall_now()
+    where = (serving_processes.c.project == context.project, serving_processes.c.seen_at > now - timedelta(days=1))
+    acknowledged: dict[str, Any] = {}
+    if endpoint is not None:
+        acks = sa.select(served_routes).where(served_routes.c.project == context.project, served_routes.c.endpoint == endpoint)
+        acknowledged = {row.process: row for row in context.db.execute(acks)}
+    found = []
+    for row in context.db.execute(sa.select(serving_processes).where(*where).order_by(serving_processes.c.seen_at.desc())):
+        ack = acknowledged.get(row.process)
+        if endpoint is not None and ack is None and row.seen_at < now - _ALIVE:
+            continue
+        said = (None, None, "") if ack is None else (ack.epoch, ack.state, ack.message)
+        found.append(ServingProcess(row.process, row.url, row.started_at, row.seen_at, row.seen_at >= now - _ALIVE, *said))
+    return found
+
+
+def _minutes(context: Context, endpoint: str, since: datetime) -> list[Minute]:
+    """Minutes of all processes together. A percentile of several processes is the worst of theirs: an upper bound."""
+    c = serving_minutes.c
+    query = (
+        sa.select(
+            c.minute, *(sa.func.sum(column) for column in (c.requests, c.rows, c.errors)), sa.func.max(c.p50_us), sa.func.max(c.p95_us)
+        )
+        .where(c.project == context.project, c.endpoint == endpoint, c.minute >= since)
+        .group_by(c.minute)
+        .order_by(c.minute)
+    )
+    return [Minute(row[0], *(int(value) for value in row[1:])) for row in context.db.execute(query)]
+
+
+# ── what serving processes say ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@operation("POST /projects/{project}/serving/{process}", permission="serving.report", kind="write")
+def report_serving(
+    context: Context,
+    process: str,
+    url: str,
+    started_at: datetime,
+    acknowledgements: Sequence[Acknowledgement] = (),
+    minutes: dict[str, list[Minute]] | None = None,
+) -> None:
+    """A serving process's sign of life, with the routes that it acknowledges and what it did by the minute."""
+    now = wall_now()
+    _upsert(context, serving_processes, {"process": process}, {"url": url, "started_at": started_at, "seen_at": now})
+    for said in acknowledgements:
+        values = {"epoch": said.epoch, "state": said.state, "message": said.message, "at": now}
+        if _upsert(context, served_routes, {"process": process, "endpoint": said.endpoint}, values):
+            emit(context, f"route.{said.state}", said.endpoint, {"epoch": said.epoch, "process": process, "message": said.message})
+    for endpoint, rows in (minutes or {}).items():
+        for row in rows:
+            counts = {"requests": row.requests, "rows": row.rows, "errors": row.errors, "p50_us": row.p50_us, "p95_us": row.p95_us}
+            _upsert(context, serving_minutes, {"endpoint": endpoint, "process": process, "minute": row.minute}, counts)
+
+
+def _upsert(context: Context, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> bool:
+    """Write the row under its key; whether epoch or state of an acknowledgement is new, always true for a new row."""
+    where = [table.c.project == context.project, *(table.c[name] == value for name, value in key.items())]
+    before = context.db.execute(sa.select(table).where(*where)).first()
+    if before is None:
+        context.db.execute(sa.insert(table).values(project=context.project, **key, **values))
+        return True
+    context.db.execute(sa.update(table).where(*where).values(**values))
+    return any(before._mapping[name] != value for name, value in values.items() if name in ("epoch", "state"))
+
+
+from clew.serving import answers as answers  # noqa: E402 - its operations are part of this slice's; it reads routes from above

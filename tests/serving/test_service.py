@@ -1,0 +1,173 @@
+"""Deploying, rolling back, and what serving processes report, on both databases, with a real model."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from clew.backend import LocalBackend
+from clew.catalog import service as catalog
+from clew.catalog.schema import AssetVersion, DefinitionDraft
+from clew.clock import wall_now
+from clew.definitions import EndpointDefinition, FunctionRef, GateDefinition, definition_digest, to_document
+from clew.errors import Conflict, Invalid, NotFound, Refused
+from clew.operations import operation_of
+from clew.serving import service
+from clew.serving.schema import Acknowledgement, Minute
+
+
+Register = Callable[..., AssetVersion]
+
+
+def judge(backend: LocalBackend, number: int, *, passed: bool) -> None:
+    context = backend.context(backend.project)
+    word = "better" if passed else "worse"
+    context.run_write(
+        lambda inside: catalog.add_verdict(
+            inside, gate="no_worse", model="late", number=number, passed=passed, word=word, reason="28 days, 25,358 rows", figures={}
+        )
+    )
+
+
+def apply(backend: LocalBackend, *definitions: EndpointDefinition | GateDefinition) -> None:
+    drafts = [
+        DefinitionDraft("endpoint" if isinstance(one, EndpointDefinition) else "gate", one.name, definition_digest(one), to_document(one))
+        for one in definitions
+    ]
+    backend.call(catalog.apply_definitions, drafts)
+
+
+def test_a_version_that_passed_its_gate_is_deployed_and_the_alias_moves_with_the_route(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    judge(backend, 1, passed=True)
+    route = backend.call(service.deploy, "late", "late@1")
+    assert (route.epoch, str(route.ref), route.in_force, route.ungated) == (1, "late@1", True, False)
+    assert backend.call(catalog.resolve, "late@champion").number == 1
+    with pytest.raises(Conflict, match="belongs to the endpoint 'late' and moves with its route"):
+        backend.call(catalog.set_alias, "late", "champion", 1)
+
+
+def test_a_version_that_no_gate_judged_is_refused_with_the_way_out(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    with pytest.raises(Refused, match=r"no gate has judged late@1.*--ungated --reason"):
+        backend.call(service.deploy, "late", "late@1")
+    with pytest.raises(NotFound):
+        backend.call(service.endpoint_status, "late")
+
+
+def test_a_version_that_a_gate_rejected_is_refused(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    judge(backend, 1, passed=True)
+    judge(backend, 1, passed=False)
+    with pytest.raises(Refused, match="did not pass the gate 'no_worse': worse, 28 days, 25,358 rows"):
+        backend.call(service.deploy, "late", "late@1")
+
+
+def test_a_declared_gate_that_did_not_run_is_named(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    judge(backend, 1, passed=True)
+    apply(backend, GateDefinition("fair", "late", "late_training", FunctionRef("m", "fair", "m.py")))
+    with pytest.raises(Refused, match="late@1 has not been through the gate 'fair'"):
+        backend.call(service.deploy, "late", "late@1")
+
+
+def test_a_refit_is_deployed_by_the_gate_of_the_version_it_refits(backend: LocalBackend, register: Register) -> None:
+    tested = register(backend, "late", slope=1.0)
+    register(backend, "late", slope=2.0, refit_of=tested.ref)
+    judge(backend, 1, passed=True)
+    assert str(backend.call(service.deploy, "late", "late@2").ref) == "late@2"
+
+
+def test_an_ungated_deploy_needs_a_reason_that_stays_on_record(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    with pytest.raises(Invalid, match="needs a reason"):
+        backend.call(service.deploy_ungated, "late", "late@1", " ")
+    route = backend.call(service.deploy_ungated, "late", "late@1", "the fire drill")
+    assert (route.ungated, route.reason, route.created_by) == (True, "the fire drill", "local")
+
+
+def test_the_version_that_is_served_is_not_deployed_again(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    first = backend.call(service.deploy_ungated, "late", "late@1", "try")
+    assert backend.call(service.deploy_ungated, "late", "late@champion", "try") == first
+
+
+def test_an_endpoint_serves_the_model_that_it_was_declared_for(backend: LocalBackend, register: Register) -> None:
+    register(backend, "churn", slope=1.0)
+    apply(backend, EndpointDefinition("late", "late"))
+    with pytest.raises(Invalid, match="the endpoint 'late' serves 'late', not 'churn'"):
+        backend.call(service.deploy_ungated, "late", "churn@1", "mistake")
+
+
+def test_a_second_endpoint_of_a_model_leaves_the_alias_to_the_first(backend: LocalBackend, register: Register) -> None:
+    for slope in (1.0, 2.0):
+        register(backend, "late", slope=slope)
+    backend.call(service.deploy_ungated, "late", "late@1", "try")
+    backend.call(service.deploy_ungated, "late-trial", "late@2", "try")
+    assert backend.call(catalog.resolve, "late@champion").number == 1
+    assert [(one.name, one.number) for one in backend.call(service.list_endpoints).items] == [("late", 1), ("late-trial", 2)]
+
+
+def test_rollback_walks_back_deploy_by_deploy_and_then_says_that_there_is_no_more(backend: LocalBackend, register: Register) -> None:
+    for slope in (1.0, 2.0, 3.0):
+        register(backend, "late", slope=slope)
+    for number in (1, 2, 3):
+        backend.call(service.deploy_ungated, "late", f"late@{number}", "try")
+    assert str(backend.call(service.rollback, "late", "worse").ref) == "late@2"
+    assert backend.call(catalog.resolve, "late@champion").number == 2
+    assert str(backend.call(service.rollback, "late").ref) == "late@1"
+    with pytest.raises(Conflict, match="no earlier route"):
+        backend.call(service.rollback, "late")
+    backend.call(service.deploy_ungated, "late", "late@3", "mended")
+    assert str(backend.call(service.rollback, "late").ref) == "late@1"
+    history = backend.call(service.route_history, "late", limit=4)
+    assert [(route.epoch, route.cause, route.document.number) for route in history.items] == [
+        (7, "rollback", 1), (6, "deploy", 3), (5, "rollback", 1), (4, "rollback", 2),
+    ]  # fmt: skip
+    older = backend.call(service.route_history, "late", cursor=history.next_cursor)
+    assert [route.epoch for route in older.items] == [3, 2, 1]
+    assert [route.in_force for route in history.items + older.items] == [True] + [False] * 6
+
+
+def test_names_that_nobody_serves_say_what_there_is(backend: LocalBackend, register: Register) -> None:
+    with pytest.raises(NotFound, match="nothing is deployed yet"):
+        backend.call(service.rollback, "late")
+    register(backend, "late", slope=1.0)
+    backend.call(service.deploy_ungated, "late", "late@1", "try")
+    with pytest.raises(NotFound, match="no endpoint named 'early' has a route; there are late"):
+        backend.call(service.endpoint_status, "early")
+    with pytest.raises(NotFound, match="there is no late@9"):
+        backend.call(service.deploy, "late", "late@9")
+
+
+def test_an_endpoint_is_flipped_when_every_living_process_serves_its_route(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    backend.call(service.deploy_ungated, "late", "late@1", "try")
+    assert not backend.call(service.endpoint_status, "late").flipped
+    now = wall_now()
+    minute = Minute(now.replace(second=0, microsecond=0), 10, 12, 1, 900, 2_000)
+    for process in ("sp_a", "sp_b"):
+        said = [Acknowledgement("late", 1, "serving" if process == "sp_a" else "loaded")]
+        backend.call(service.report_serving, process, "http://127.0.0.1:7341", now, said, {"late": [minute]})
+    status = backend.call(service.endpoint_status, "late")
+    assert {one.process: (one.state, one.alive) for one in status.processes} == {"sp_a": ("serving", True), "sp_b": ("loaded", True)}
+    assert not status.flipped
+    backend.call(service.report_serving, "sp_b", "http://127.0.0.1:7341", now, [Acknowledgement("late", 1, "serving")], {"late": [minute]})
+    status = backend.call(service.endpoint_status, "late")
+    assert status.flipped
+    assert (status.requests, status.errors) == (20, 2)
+    assert status.minutes[0].p95_us == 2_000
+
+
+def test_a_report_of_the_same_minute_replaces_the_one_before(backend: LocalBackend, register: Register) -> None:
+    register(backend, "late", slope=1.0)
+    backend.call(service.deploy_ungated, "late", "late@1", "try")
+    now = wall_now()
+    for requests in (1, 5):
+        minutes = {"late": [Minute(now.replace(second=0, microsecond=0) - timedelta(minutes=1), requests, requests, 0, 1, 2)]}
+        backend.call(service.report_serving, "sp_a", "http://x", now, [], minutes)
+    assert backend.call(service.endpoint_status, "late").requests == 5
+
+
+def test_a_deploy_without_a_gate_is_a_permission_of_its_own() -> None:
+    assert operation_of(service.deploy_ungated).permission != operation_of(service.deploy).permission
