@@ -1,0 +1,229 @@
+"""What a step read while it ran: files and environment variables, with digests, so that a cached result is used only while they match.
+
+Python's own reads are seen by the audit hook on ``open``. Polars, Arrow and Delta read behind it, so their readers are wrapped while a
+step runs, as is ``os.environ``. What is read from inside a C extension by other means, or over the network, is not seen.
+"""
+
+import functools
+import glob
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clew.fingerprints import is_project_file
+
+__all__ = ["Trace", "file_state", "matches", "tracing", "variable_state"]
+
+_READERS = {
+    "polars": (
+        "scan_csv read_csv scan_parquet read_parquet scan_ipc read_ipc scan_ndjson read_ndjson read_json read_excel scan_delta read_delta "
+        "read_csv_batched read_avro read_ods scan_iceberg"
+    ).split(),
+    "pyarrow.parquet": ["read_table", "ParquetFile", "ParquetDataset"],
+    "pyarrow.csv": ["read_csv", "open_csv"],
+    "pyarrow.dataset": ["dataset"],
+    "pyarrow.feather": ["read_table", "read_feather"],
+    "pyarrow": ["memory_map", "OSFile"],
+    "deltalake": ["DeltaTable"],
+}
+_CODE = (".py", ".pyc", ".so", ".pyd", ".pyi", ".egg-link", ".pth")
+_active: list["Trace"] = []
+_lock = threading.RLock()
+_hooked = False
+
+
+@dataclass
+class Trace:
+    """Paths and environment variables, each with the digest of what it held; ``absent`` for what was not there."""
+
+    root: Path
+    ignored: tuple[Path, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def saw_file(self, path: Any) -> None:
+        for name in _paths(path):
+            file = Path(os.path.abspath(name))
+            key = self._key(file)
+            if key not in self.files and self._counts(file):
+                self.files[key] = file_state(file)
+
+    def _key(self, file: Path) -> str:
+        return str(file.relative_to(self.root)) if file.is_relative_to(self.root) else str(file)
+
+    def _counts(self, file: Path) -> bool:
+        """Data that a user's code may read: no code (the fingerprint has it), no library's own files, none of Clew's, no devices."""
+        text = str(file)
+        if file.suffix in _CODE or text.startswith((sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/etc/")):
+            return False
+        return "site-packages" not in file.parts and not any(file.is_relative_to(folder) for folder in self.ignored)
+
+    def saw_variable(self, name: str) -> None:
+        if name not in self.variables:
+            self.variables[name] = variable_state(name)
+
+    def to_dict(self) -> dict[str, str]:
+        """One flat record: ``file <path>`` and ``variable <name>`` to digests."""
+        return {f"file {name}": state for name, state in sorted(self.files.items())} | {
+            f"variable {name}": state for name, state in sorted(self.variables.items())
+        }
+
+
+def _paths(source: Any) -> Iterator[str]:  # Any: whatever a reader takes
+    if isinstance(source, list | tuple):
+        for one in source:
+            yield from _paths(one)
+    elif isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        text = text.decode(errors="surrogateescape") if isinstance(text, bytes) else text
+        if "://" in text and not text.startswith("file://"):
+            return
+        text = text.removeprefix("file://")
+        if any(character in text for character in "*?["):
+            yield os.path.dirname(text.split("*")[0].split("?")[0].split("[")[0]) or "."
+            yield from sorted(glob.glob(text, recursive=True))
+        else:
+            yield text
+
+
+def file_state(path: Path) -> str:
+    """A file by its content, a folder by the names, sizes and contents below it, ``absent`` where there is nothing."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(item for item in path.rglob("*") if item.is_file() and item.suffix not in _CODE):
+            digest.update(f"{file.relative_to(path)} {file_state(file)}\n".encode())
+        return "folder:" + digest.hexdigest()[:32]
+    try:
+        with path.open("rb") as file_handle:
+            return hashlib.file_digest(file_handle, "sha256").hexdigest()[:32]
+    except OSError:
+        return "absent"
+
+
+def variable_state(name: str) -> str:
+    """An environment variable by its digest: a value may be a secret, and a record is not the place for it."""
+    value = os.environ._data.get(os.environ.encodekey(name)) if hasattr(os.environ, "_data") else None  # type: ignore[attr-defined]  # read past the wrapper
+    return "absent" if value is None else hashlib.sha256(value if isinstance(value, bytes) else value.encode()).hexdigest()[:32]
+
+
+def matches(record: dict[str, str], root: Path) -> str | None:
+    """``None`` while everything in a record still holds; else the first thing that does not, in words."""
+    for key, state in record.items():
+        kind, _, name = key.partition(" ")
+        now = variable_state(name) if kind == "variable" else file_state(root / name)
+        if now != state:
+            what = "environment variable" if kind == "variable" else "file"
+            return f"the {what} {name} {'is gone' if now == 'absent' else 'appeared' if state == 'absent' else 'changed'}"
+    return None
+
+
+@contextmanager
+def tracing(root: Path, ignored: tuple[Path, ...] = ()) -> Iterator[Trace]:
+    """Record what this process reads inside the block. Blocks nest; threads of the process are all seen."""
+    trace = Trace(root.resolve(), tuple(folder.resolve() for folder in ignored))
+    _install_hook()
+    with _lock:
+        _active.append(trace)
+    undo = _wrap_readers() + _wrap_environ()
+    try:
+        yield trace
+    finally:
+        for restore in reversed(undo):
+            restore()
+        with _lock:
+            _active.remove(trace)
+
+
+def _install_hook() -> None:
+    global _hooked  # noqa: PLW0603 - an audit hook can't be taken out again, so it is put in once
+    with _lock:
+        if not _hooked:
+            sys.addaudithook(_on_audit)
+            _hooked = True
+
+
+_inside = threading.local()
+
+
+def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "open" or not _active or getattr(_inside, "busy", False):
+        return
+    path, mode = arguments[0], arguments[1]
+    if isinstance(path, int) or (isinstance(mode, str) and any(letter in mode for letter in "wxa")):
+        return
+    if mode is None and len(arguments) > 2 and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        return
+    _report("saw_file", path)
+
+
+def _report(method: str, value: Any) -> None:
+    if getattr(_inside, "busy", False):
+        return
+    _inside.busy = True  # the digests open files themselves
+    try:
+        for trace in list(_active):
+            getattr(trace, method)(value)
+    finally:
+        _inside.busy = False
+
+
+def _wrap_readers() -> list[Callable[[], None]]:
+    undo: list[Callable[[], None]] = []
+    for module_name, names in _READERS.items():
+        module = sys.modules.get(module_name)
+        if module is None:
+            continue
+        for name in names:
+            original = getattr(module, name, None)
+            if original is None:
+                continue
+            wrapped = _class_watch(original) if isinstance(original, type) else _function_watch(original)
+            setattr(module, name, wrapped)
+            undo.append(functools.partial(setattr, module, name, original))
+    return undo
+
+
+def _function_watch(original: Any) -> Any:
+    @functools.wraps(original)
+    def read(*args: Any, **kwargs: Any) -> Any:
+        _report("saw_file", args[0] if args else kwargs.get("source"))
+        return original(*args, **kwargs)
+
+    return read
+
+
+def _class_watch(original: Any) -> Any:
+    class Watched(original):  # type: ignore[misc]  # the class is known at run time only
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            _report("saw_file", args[0] if args else next(iter(kwargs.values()), None))
+            super().__init__(*args, **kwargs)
+
+    Watched.__name__, Watched.__qualname__, Watched.__module__ = original.__name__, original.__qualname__, original.__module__
+    return original if original.__name__ in ("OSFile",) else Watched
+
+
+def _wrap_environ() -> list[Callable[[], None]]:
+    kind: Any = type(os.environ)
+    original = kind.__getitem__
+
+    def get(self: Any, key: str) -> Any:
+        if _active and _asked_by_project():
+            _report("saw_variable", key)
+        return original(self, key)
+
+    kind.__getitem__ = get
+    return [functools.partial(setattr, kind, "__getitem__", original)]
+
+
+def _asked_by_project() -> bool:
+    """Whether the nearest frame that is neither ``os`` nor a mapping's mixin is the user's own; libraries read dozens of variables."""
+    frame = sys._getframe(2)
+    while frame is not None and Path(frame.f_code.co_filename).name in ("os.py", "_collections_abc.py", "<frozen os>", "<frozen _collections_abc>"):
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    return frame is not None and any(is_project_file(frame.f_code.co_filename, trace.root) for trace in _active)

@@ -1,0 +1,130 @@
+"""What a step reads is recorded, whoever reads it, and a cached result holds only while it still matches."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from clew.pipelines.tracing import Trace, matches, tracing
+
+
+def read_open(path: Path) -> None:
+    path.read_text("utf-8")
+
+
+def scan_csv(path: Path) -> None:
+    pl.scan_csv(path).collect()
+
+
+def read_parquet(path: Path) -> None:
+    pl.read_parquet(path)
+
+
+def read_arrow(path: Path) -> None:
+    pq.read_table(path)
+
+
+@pytest.mark.parametrize("reader", [read_open, scan_csv])
+def test_a_text_file_is_seen_and_its_change_is_named(reader: object, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("a\n1\n")
+    with tracing(tmp_path) as trace:
+        reader(file)  # type: ignore[operator]
+    record = trace.to_dict()
+    assert list(record) == ["file rows.csv"]
+    assert matches(record, tmp_path) is None
+    file.write_text("a\n2\n")
+    assert matches(record, tmp_path) == "the file rows.csv changed"
+    file.unlink()
+    assert matches(record, tmp_path) == "the file rows.csv is gone"
+
+
+@pytest.mark.parametrize("reader", [read_parquet, read_arrow])
+def test_parquet_is_seen_though_it_is_read_behind_pythons_back(reader: object, tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    pl.DataFrame({"a": [1]}).write_parquet(file)
+    with tracing(tmp_path) as trace:
+        reader(file)  # type: ignore[operator]
+    assert "rows.parquet" in trace.files
+    pl.DataFrame({"a": [2]}).write_parquet(file)
+    assert matches(trace.to_dict(), tmp_path) is not None
+
+
+def test_a_glob_sees_a_file_that_comes_later(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    pl.DataFrame({"a": [1]}).write_csv(tmp_path / "parts" / "1.csv")
+    with tracing(tmp_path) as trace:
+        pl.scan_csv(tmp_path / "parts" / "*.csv").collect()
+    assert matches(trace.to_dict(), tmp_path) is None
+    pl.DataFrame({"a": [1]}).write_csv(tmp_path / "parts" / "2.csv")
+    assert matches(trace.to_dict(), tmp_path) == "the file parts changed"
+
+
+def test_a_delta_table_is_seen_whole(tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path / "table"), pa.table({"a": [1]}))
+    import deltalake
+
+    with tracing(tmp_path) as trace:
+        deltalake.DeltaTable(str(tmp_path / "table")).version()
+    write_deltalake(str(tmp_path / "table"), pa.table({"a": [2]}), mode="append")
+    assert matches(trace.to_dict(), tmp_path) == "the file table changed"
+    assert deltalake.DeltaTable is DeltaTable, "the readers are themselves again"
+
+
+def test_a_file_that_was_looked_for_and_not_there_counts(tmp_path: Path) -> None:
+    with tracing(tmp_path) as trace, pytest.raises(FileNotFoundError):
+        (tmp_path / "optional.json").read_text("utf-8")
+    (tmp_path / "optional.json").write_text(json.dumps({}))
+    assert matches(trace.to_dict(), tmp_path) == "the file optional.json appeared"
+
+
+def test_what_a_step_writes_is_not_what_it_read(tmp_path: Path) -> None:
+    with tracing(tmp_path) as trace:
+        (tmp_path / "out.txt").write_text("x")
+    assert trace.files == {}
+
+
+def test_ignored_folders_and_code_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / ".clew").mkdir()
+    (tmp_path / ".clew" / "db").write_text("x")
+    with tracing(tmp_path, (tmp_path / ".clew",)) as trace:
+        (tmp_path / ".clew" / "db").read_text("utf-8")
+    assert trace.files == {}
+
+
+def test_a_variable_that_the_users_code_reads_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "asks.py").write_text(dedent('import os\ndef ask():\n    return os.environ.get("RATE"), os.getenv("OTHER")\n'))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("RATE", "secret")
+    asks = importlib.import_module("asks")
+    with tracing(tmp_path) as trace:
+        asks.ask()
+    sys.modules.pop("asks")
+    record = trace.to_dict()
+    assert set(record) == {"variable RATE", "variable OTHER"}
+    assert "secret" not in str(record)
+    monkeypatch.setenv("RATE", "changed")
+    assert matches(record, tmp_path) == "the environment variable RATE changed"
+
+
+def test_variables_that_libraries_read_are_not(tmp_path: Path) -> None:
+    import os
+
+    with tracing(tmp_path) as trace:
+        os.environ.get("PATH")
+    assert trace.variables == {}
+
+
+def test_traces_nest(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    with tracing(tmp_path) as outer:
+        with tracing(tmp_path) as inner:
+            (tmp_path / "a").read_text("utf-8")
+    assert isinstance(inner, Trace) and inner.files == outer.files != {}
