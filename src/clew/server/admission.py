@@ -83,7 +83,8 @@ class Admission:
         """The page without the token in its address, and the token as a cookie that no script and no foreign page gets at."""
         presented = self._presented_in_query(scope) or ""
         rest = urlencode([(name, value) for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name != "token"])
-        answer = RedirectResponse(scope["path"].replace("//", "/") + (f"?{rest}" if rest else ""), status_code=303)
+        # One slash: with two, the rest would be another server's name.
+        answer = RedirectResponse("/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else ""), status_code=303)
         secure = scope["scheme"] == "https" or headers.get("x-forwarded-proto") == "https"
         answer.set_cookie(COOKIE, presented, httponly=True, samesite="strict", secure=secure, max_age=30 * 86_400)
         return answer

@@ -1,35 +1,67 @@
 """What the server does by itself while it runs: a few duties, each at its own pace, none able to stop another."""
 
-import importlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
+from clew.access import service as access
 from clew.backend import LocalBackend
+from clew.clock import wall_now
 from clew.errors import ClewError
+from clew.operations import operation_of
 
 __all__ = ["DUTIES", "Duty", "Maintenance"]
 
+_CUT_AFTER = timedelta(days=1)
 _log = logging.getLogger("clew.server.maintenance")
 
 
 @dataclass(frozen=True)
 class Duty:
-    """``function`` is ``module:name`` of a callable that takes the backend; it is imported when first due."""
+    """Something to do every so often; ``name`` completes *could not …*."""
 
     name: str
     every_seconds: float
-    function: str
-
-    def resolve(self) -> Callable[[LocalBackend], object]:
-        module, _, name = self.function.partition(":")
-        found: Callable[[LocalBackend], object] = getattr(importlib.import_module(module), name)
-        return found
+    perform: Callable[[LocalBackend], object]
 
 
-DUTIES = (Duty("ship the journals of dead processes", 5, "clew.sdk.runs:sync"),)
+def _ship_journals(backend: LocalBackend) -> None:
+    """Runs whose process is gone left frames in their journals; it is also how a run becomes *lost*."""
+    from clew.sdk.runs import sync
+
+    sync(backend)
+
+
+def _compact_predictions(backend: LocalBackend) -> None:
+    from clew.serving.answers import compact_predictions
+
+    for project in _projects(backend):
+        backend.run(operation_of(compact_predictions), {}, project=project)
+
+
+def _cut_tails(backend: LocalBackend) -> None:
+    """Appended rows become a version once a day: a dataset whose newest version is a day old and that has a tail."""
+    from clew.datasets import service as datasets
+
+    for project in _projects(backend):
+        for item in backend.run(operation_of(datasets.list_datasets), {}, project=project).items:
+            if item.tail_rows and item.updated_at is not None and wall_now() - item.updated_at > _CUT_AFTER:
+                backend.run(operation_of(datasets.cut_tail), {"name": item.name}, project=project)
+
+
+def _projects(backend: LocalBackend) -> Iterator[str]:
+    for project in backend.call(access.list_projects).items:
+        yield project.slug
+
+
+DUTIES = (
+    Duty("ship the journals of dead processes", 5, _ship_journals),
+    Duty("compact the prediction log", 60, _compact_predictions),
+    Duty("cut appended rows into versions", 3600, _cut_tails),
+)
 
 
 class Maintenance:
@@ -46,11 +78,12 @@ class Maintenance:
 
     def stop(self, timeout_seconds: float = 20) -> None:
         self._stopping.set()
-        self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
-        due = dict.fromkeys(self._duties, time.monotonic() + 1)
-        while due and not self._stopping.is_set():
+        due = {duty: time.monotonic() + min(duty.every_seconds, 60) for duty in self._duties}
+        while due:
             duty = min(due, key=due.__getitem__)
             if self._stopping.wait(max(0.0, due[duty] - time.monotonic())):
                 return
@@ -59,7 +92,7 @@ class Maintenance:
 
     def _perform(self, duty: Duty) -> None:
         try:
-            duty.resolve()(self._backend)
+            duty.perform(self._backend)
         except ClewError as error:
             _log.warning("could not %s: %s", duty.name, error.message)
         except Exception:  # a defect in one duty must not end the others; the log has the traceback
