@@ -15,7 +15,6 @@ from clew.operations import operation_of
 from clew.serving import service
 from clew.serving.schema import Acknowledgement, Minute
 
-
 Register = Callable[..., AssetVersion]
 
 

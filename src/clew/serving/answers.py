@@ -180,9 +180,10 @@ def _from_table(context: Context, pin: TablePin, name: str, before: tuple[int, s
 
 
 def to_answer(identifier: str, record: Record, truth: Truth) -> Answer:
+    event_time = from_micros(record.event_time) if record.event_time else None
     return Answer(
-        identifier, from_micros(record.at), from_micros(record.event_time) if record.event_time else None, record.endpoint, record.epoch,
-        record.model, record.number, record.row, record.probability, record.views, tuple(record.missing), record.latency_us, record.error, truth,
+        identifier, from_micros(record.at), event_time, record.endpoint, record.epoch, record.model, record.number, record.row,
+        record.probability, record.views, tuple(record.missing), record.latency_us, record.error, truth,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Following the routes: poll, load, acknowledge, flip. What answers keeps answering while the next is loaded, or while nothing can be reached."""
+"""Following the routes: poll, load, acknowledge, flip. What answers goes on while the next is loaded, or nothing can be reached."""
 
 import asyncio
 import logging

@@ -152,7 +152,7 @@ class PredictionLog:
     def _rotate(self, size_bytes: int) -> None:
         if len(_MAGIC) + size_bytes > self._segment_bytes:
             raise Invalid(
-                f"one request's answers take {size_bytes} bytes in the log, and a segment holds {self._segment_bytes}; send fewer rows at once"
+                f"one request's answers take {size_bytes} bytes in the log, where {self._segment_bytes} fit; send fewer rows at once"
             )
         following = self._activate(self._spare or self._allocate())
         self._spare = None

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from clew.backend import connect
 from clew.clock import wall_now
-from clew.errors import Conflict
+from clew.errors import ClewError, Conflict
 from clew.identifiers import new_id
 from clew.serving.answers import log_folder
 from clew.serving.app import Front, create_app
@@ -29,7 +29,7 @@ _SYNC_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """``only`` names the endpoints to serve; all of the project's without. With ``best_effort`` a full disk costs the log, not the answer."""
+    """``only`` names the endpoints to serve; all of the project's without. ``best_effort`` answers even where the log has no room."""
 
     host: str = "127.0.0.1"
     port: int = 7341
@@ -109,7 +109,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--best-effort", action="store_true", help="answer even where the disk has no room for the log")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    serve(load_settings(), ServeOptions(options.host, options.port, options.endpoint, options.best_effort))
+    try:
+        serve(load_settings(), ServeOptions(options.host, options.port, options.endpoint, options.best_effort))
+    except ClewError as error:
+        raise SystemExit(f"clew: {error.message}") from error
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from clew.errors import Conflict, Invalid, NotFound
 from clew.identifiers import check_slug
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.registry.service import model_version
-from clew.serving import documents, gating, online
+from clew.serving import answers, documents, gating, online
 from clew.serving.schema import (
     Acknowledgement,
     Cause,
@@ -35,8 +35,8 @@ from clew.serving.schema import (
 from clew.storage.events import emit
 
 __all__ = [
-    "CHAMPION", "deploy", "deploy_ungated", "endpoint_status", "get_route", "list_endpoints", "list_serving_processes", "live_routes",
-    "report_serving", "rollback", "route_history",
+    "CHAMPION", "answers", "deploy", "deploy_ungated", "endpoint_status", "get_route", "list_endpoints", "list_serving_processes",
+    "live_routes", "report_serving", "rollback", "route_history",
 ]  # fmt: skip
 
 CHAMPION = "champion"
@@ -320,6 +320,3 @@ def _upsert(context: Context, table: sa.Table, key: dict[str, Any], values: dict
         return True
     context.db.execute(sa.update(table).where(*where).values(**values))
     return any(before._mapping[name] != value for name, value in values.items() if name in ("epoch", "state"))
-
-
-from clew.serving import answers as answers  # noqa: E402 - its operations are part of this slice's; it reads routes from above

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -18,9 +18,6 @@ from clew.feature_store.schema import TrainingSetDetails
 from clew.operations import Context
 from clew.serving.records import Record
 from clew.serving.schema import RouteDocument, Truth, routes
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["labels_of", "of"]
 

@@ -1,0 +1,159 @@
+"""``clew.endpoint`` and its predictions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clew.definitions import EndpointDefinition
+from clew.sdk.assets import Declared
+from clew.sdk.models import Model
+
+if TYPE_CHECKING:
+    import httpx
+    import polars as pl
+
+    from clew.serving.schema import EndpointStatus
+
+__all__ = ["Endpoint", "Prediction", "endpoint"]
+
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer. ``features`` are the versions of the views behind it, ``missing`` those that had nothing to say for this row."""
+
+    prediction_id: str
+    probability: float
+    model: str
+    features: dict[str, int]
+    missing: tuple[str, ...] = ()
+
+
+class Endpoint(Declared):
+    """A name that serves versions of a model. See ``clew.endpoint``."""
+
+    definition: EndpointDefinition
+
+    def __init__(self, definition: EndpointDefinition) -> None:
+        super().__init__(definition)
+        self._client: httpx.Client | None = None
+        self._async_client: httpx.AsyncClient | None = None
+
+    def predict(self, rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> list[Prediction]:
+        """Ask about some rows; an answer for each, in order.
+
+        A row names the training set's key and event time, its entities and the request's fields; times carry their zone.
+        Raises ``Invalid`` naming row and field, ``Unavailable`` when nobody serves.
+        """
+        import httpx
+
+        content = _encode(rows)
+        for attempt in (1, 2):
+            if self._client is None:
+                self._client = httpx.Client(base_url=_address(), timeout=_TIMEOUT_SECONDS)
+            try:
+                return _decode(self._client.post(self._path, content=content, headers=_HEADERS))
+            except httpx.TransportError as error:
+                # The process may have been started anew elsewhere: look once more where it is.
+                self._client.close()
+                self._client = None
+                if attempt == 2:
+                    raise _unreachable(error) from error
+        raise AssertionError("the loop returns or raises")
+
+    async def apredict(self, rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> list[Prediction]:
+        """``predict`` for asynchronous callers, of one event loop."""
+        import asyncio
+
+        import httpx
+
+        content = _encode(rows)
+        for attempt in (1, 2):
+            if self._async_client is None:
+                self._async_client = httpx.AsyncClient(base_url=await asyncio.to_thread(_address), timeout=_TIMEOUT_SECONDS)
+            try:
+                return _decode(await self._async_client.post(self._path, content=content, headers=_HEADERS))
+            except httpx.TransportError as error:
+                await self._async_client.aclose()
+                self._async_client = None
+                if attempt == 2:
+                    raise _unreachable(error) from error
+        raise AssertionError("the loop returns or raises")
+
+    def deploy(self, which: int | str, *, ungated: bool = False, reason: str = "", wait_seconds: float = 30.0) -> "EndpointStatus":
+        """Put a version of the model behind the endpoint, and wait until every living serving process answers with it."""
+        from clew.backend import current
+        from clew.serving.deploying import deploy
+
+        return deploy(current(), self.name, f"{self.definition.model}@{which}", ungated=ungated, reason=reason, wait_seconds=wait_seconds)
+
+    def rollback(self, *, reason: str = "", wait_seconds: float = 30.0) -> "EndpointStatus":
+        """Go back to the route's last good document, and wait as ``deploy`` does."""
+        from clew.backend import current
+        from clew.serving.deploying import rollback
+
+        return rollback(current(), self.name, reason=reason, wait_seconds=wait_seconds)
+
+    def status(self) -> "EndpointStatus":
+        """What the endpoint serves, who serves it, and how it did lately."""
+        from clew.backend import current
+        from clew.serving.service import endpoint_status
+
+        return current().call(endpoint_status, self.name)
+
+    @property
+    def _path(self) -> str:
+        return f"/endpoints/{self.name}/predict"
+
+
+_HEADERS = {"content-type": "application/json"}
+
+
+def endpoint(name: str, *, model: Model[..., Any]) -> Endpoint:
+    """Declare an endpoint: a name under which versions of a model answer requests. What it serves is decided by its route."""
+    return Endpoint(EndpointDefinition(name, model.name))
+
+
+def _address() -> str:
+    from clew.backend import current
+    from clew.serving.addresses import serving_url
+
+    return serving_url(current())
+
+
+def _encode(rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> bytes:
+    import msgspec
+
+    from clew.errors import Invalid
+
+    listed: Sequence[Mapping[str, Any]]
+    listed = [rows] if isinstance(rows, Mapping) else rows.to_dicts() if hasattr(rows, "to_dicts") else rows
+    try:
+        return msgspec.json.encode({"rows": [dict(row) for row in listed]})
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"a row can't be sent: {error}; rows hold text, numbers, true, false, times and None") from error
+
+
+def _decode(response: "httpx.Response") -> list[Prediction]:
+    import msgspec
+
+    from clew.errors import Unavailable, from_wire
+
+    try:
+        document = msgspec.json.decode(response.content)
+        if not response.is_success:
+            raise from_wire(document["error"])
+        features = document["features"]
+        return [
+            Prediction(one["prediction_id"], one["probability"], one["model"], features, tuple(one["missing"]))
+            for one in document["predictions"]
+        ]
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise Unavailable(f"{response.url} answered {response.status_code}, not as a serving process does") from error
+
+
+def _unreachable(error: Exception) -> Exception:
+    from clew.errors import Unavailable
+
+    return Unavailable(f"no serving process answers ({error}); start one with `clew up` or `clew serve`")

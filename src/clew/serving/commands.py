@@ -1,0 +1,121 @@
+"""``clew serve``, ``deploy``, ``rollback``, ``endpoints`` and ``explain``: parse, call, print."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from clew import console
+from clew.backend import Backend, current
+from clew.errors import Invalid
+from clew.serving.schema import EndpointStatus
+
+__all__ = ["COMMANDS"]
+
+_Model = typer.Argument(help="A model's version, such as late@9.", autocompletion=console.complete_assets("model"))
+
+
+def serve(
+    name: Annotated[str, typer.Argument(help="An endpoint, or a model's version such as churn@1.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 7341,
+    best_effort: Annotated[bool, typer.Option(help="Answer even where the disk has no room for the prediction log.")] = False,
+) -> None:
+    """Serve one endpoint alone, in this process, until Ctrl-C."""
+    import logging
+
+    from clew.serving.process import ServeOptions
+    from clew.serving.process import serve as run
+    from clew.serving.service import deploy_ungated
+    from clew.settings import load_settings
+
+    endpoint, at, _ = name.partition("@")
+    if at:
+        current().call(deploy_ungated, endpoint, name, "served by hand with `clew serve`")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    console.note(f"{endpoint} answers at http://{host}:{port}/endpoints/{endpoint}/predict; Ctrl-C ends it")
+    run(load_settings(), ServeOptions(host, port, [endpoint], best_effort))
+
+
+def deploy(
+    reference: Annotated[str, _Model],
+    endpoint: Annotated[str | None, typer.Option(help="The endpoint; the one that serves the model unless given.")] = None,
+    ungated: Annotated[bool, typer.Option("--ungated", help="Without a gate's word; a permission of its own, and on record.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; needed with --ungated.")] = "",
+) -> None:
+    """Put a model version behind an endpoint, and wait until it answers."""
+    from clew.serving.deploying import deploy as run
+
+    backend = current()
+    name = endpoint or _endpoint_of(backend, reference.partition("@")[0])
+    _show_status(run(backend, name, reference, ungated=ungated, reason=reason))
+
+
+def _endpoint_of(backend: Backend, model: str) -> str:
+    """The one endpoint of a model; of its name where none is declared."""
+    from clew.catalog.service import list_definitions
+
+    found = [one.name for one in backend.call(list_definitions, "endpoint").items if one.document.get("model") == model]
+    if len(found) > 1:
+        raise Invalid(f"{model} is served by {', '.join(sorted(found))}; say which with --endpoint")
+    return found[0] if found else model
+
+
+def rollback(
+    endpoint: Annotated[str, typer.Argument(help="The endpoint.")],
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+) -> None:
+    """Go back to a route's last good document, and wait until it answers."""
+    from clew.serving.deploying import rollback as run
+
+    _show_status(run(current(), endpoint, reason=reason))
+
+
+def _show_status(status: EndpointStatus) -> None:
+    alive = [process.url for process in status.processes if process.alive]
+    where = f"answered at {', '.join(alive)}" if alive else "no serving process runs; the next one serves it"
+    console.show(status, f"{status.endpoint.name} serves {status.route.ref}, epoch {status.route.epoch}: {where}")
+
+
+def endpoints(name: Annotated[str | None, typer.Argument(help="One endpoint, with its routes and latest answers.")] = None) -> None:
+    """List endpoints and what they serve."""
+    from clew.serving import service
+
+    backend = current()
+    if name is None:
+        found = backend.call(service.list_endpoints).items
+        rows = ((one.name, f"{one.model}@{one.number}", one.epoch, one.deployed_at, one.deployed_by) for one in found)
+        empty = "nothing is deployed yet: `clew deploy <model>@<version>`"
+        console.show_rows(found, ("endpoint", "serves", "epoch", "since", "by"), rows, empty=empty)
+        return
+    status = backend.call(service.endpoint_status, name)
+    if console.as_json():
+        console.show(status, "")
+        return
+    _show_status(status)
+    routes = backend.call(service.route_history, name, limit=10).items
+    lines = (
+        (route.epoch, route.ref, route.cause, "ungated" if route.ungated else "gated", route.created_at, route.reason) for route in routes
+    )
+    console.show_rows(routes, ("epoch", "version", "cause", "gate", "since", "reason"), lines, empty="")
+    answers = backend.call(service.answers.latest_answers, name, limit=10).items
+    told = ((one.prediction_id, one.at, f"{one.model}@{one.number}", one.error or one.probability, one.truth.state) for one in answers)
+    console.show_rows(answers, ("prediction", "at", "by", "answer", "truth"), told, empty="no answer was asked for yet")
+
+
+def explain(prediction_id: Annotated[str, typer.Argument(help="A prediction's id, as every answer carries it.")]) -> None:
+    """Walk a prediction back to model, run, features, data and code."""
+    from clew.serving.explaining import explain as run
+    from clew.serving.explaining import in_words
+
+    found = current().call(run, prediction_id)
+    console.show(found, lambda: in_words(found))
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "serve": serve,
+    "deploy": deploy,
+    "rollback": rollback,
+    "endpoints": endpoints,
+    "explain": explain,
+}
