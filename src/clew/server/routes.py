@@ -13,7 +13,7 @@ from clew.backend import LocalBackend
 from clew.errors import Invalid, TooLarge
 from clew.operations import Operation, load_all
 
-__all__ = ["MAX_BODY_BYTES", "PREFIX", "actor_of", "json_response", "operation_routes", "read_body"]
+__all__ = ["MAX_BODY_BYTES", "PREFIX", "actor_of", "decode_object", "json_response", "operation_routes", "read_body"]
 
 PREFIX = "/api/v1"
 MAX_BODY_BYTES = 32 << 20
