@@ -2,6 +2,8 @@
 
 # ruff: noqa: DTZ001 - naive times are among what is tested
 
+import subprocess
+import sys
 import threading
 from datetime import date, datetime, time
 from pathlib import Path
@@ -168,3 +170,34 @@ def test_old_versions_are_still_read_after_many_commits(tables: Tables) -> None:
 def test_a_name_cannot_leave_the_storage(tables: Tables, name: str) -> None:
     with pytest.raises(Invalid, match="table"):
         tables.append(name, numbers(1), expected_head=None)
+
+
+FILLS = """
+import sys
+import numpy as np
+import polars as pl
+from clew.errors import StorageFull
+from clew.storage.tables import Tables
+
+tables = Tables(f"file://{sys.argv[1]}")
+pin = tables.append("t", pl.DataFrame({"n": [1]}), expected_head=None)
+try:
+    tables.append("t", pl.DataFrame({"n": np.random.default_rng(0).integers(0, 2**62, 400_000)}), expected_head=pin.version)
+except StorageFull as error:
+    print(error.message)
+after = tables.append("t", pl.DataFrame({"n": [2]}), expected_head=tables.head("t"))
+print(tables.scan(after).collect()["n"].to_list())
+"""
+
+
+def test_a_full_disk_is_said_and_leaves_the_table_as_it_was(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(disk), sys.executable, FILLS]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "unshare" in ended.stderr or "mount:" in ended.stderr:
+        pytest.skip(f"no user namespace to mount a small disk in (sysctl kernel.unprivileged_userns_clone=1): {ended.stderr.strip()}")
+    assert ended.stdout == "the disk of the table 't' is full; nothing of this commit is kept. Free some and try again\n[1, 2]\n", (
+        ended.stderr
+    )
