@@ -34,8 +34,6 @@ def evaluate(
     features: dict[str, pl.Series] = {}
     for use in views:
         for name, column in zip(use.columns, evaluate_view(requests, time, use, source, functions).iter_columns(), strict=True):
-            if name in features:
-                raise Invalid(f"two features are named {name!r}, the second of {use.view}; give one a prefix: {use.view}.by(…, prefix=…)")
             features[name] = column.cast(pl.Float32).alias(name)
     return pl.DataFrame(features)
 

@@ -26,7 +26,7 @@ __all__ = ["Head", "LmdbStore", "OnlineEvent", "OnlineStore", "OnlineWriter", "S
 TAG_BYTES = 8
 _MAP_BYTES = 1 << 38  # sparse: it costs address space, not disk, and must never be resized under the readers of other processes
 _MAX_READERS = 1_024
-_HEAD = struct.Struct("<QQ16s")
+_HEAD = struct.Struct("<QQ8s")
 _TIME = struct.Struct(">Q")
 _SIGN = 1 << 63  # so that bytes sort as the signed integers do
 _LENGTH = struct.Struct(">H")
@@ -35,9 +35,9 @@ _MAX_VIEW_BYTES, _MAX_ENTITY_BYTES = 272, 200
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How many changes an entity has had, and at which of them an event last came out of order or changed.
+    """How many changes an entity has had, and at which of them an event last came out of order of time, or changed.
 
-    A reader that holds an older state than that reads the entity anew.
+    A reader that holds an older state than that reads the entity anew; any other reads on from the newest time that it holds.
     """
 
     sequence: int
@@ -58,8 +58,8 @@ class Snapshot(Protocol):
 
     def head(self, view: bytes, entity: bytes) -> Head | None: ...
 
-    def events(self, view: bytes, entity: bytes, *, since: int | None = None, after: bytes | None = None) -> list[OnlineEvent]:
-        """An entity's events in order of position, from time ``since`` on, or those past the position ``after``."""
+    def events(self, view: bytes, entity: bytes, *, since: int | None = None) -> list[OnlineEvent]:
+        """An entity's events in order of position, from time ``since`` on."""
         ...
 
     def note(self, view: bytes) -> bytes | None:
@@ -181,9 +181,9 @@ class _LmdbTransaction:
                     counted += 1
         return counted
 
-    def events(self, view: bytes, entity: bytes, *, since: int | None = None, after: bytes | None = None) -> list[OnlineEvent]:
+    def events(self, view: bytes, entity: bytes, *, since: int | None = None) -> list[OnlineEvent]:
         prefix = _prefix(view, entity)
-        start = prefix + (after if after is not None else b"" if since is None else _time_bytes(since))
+        start = prefix if since is None else prefix + _time_bytes(since)
         found = []
         with self._transaction.cursor() as cursor:
             if cursor.set_range(start):
@@ -191,21 +191,20 @@ class _LmdbTransaction:
                     if not key.startswith(prefix):
                         break
                     position = key[len(prefix) :]
-                    if position != after:
-                        found.append(OnlineEvent(_TIME.unpack_from(position)[0] - _SIGN, position, payload))
+                    found.append(OnlineEvent(_TIME.unpack_from(position)[0] - _SIGN, position, payload))
         return found
 
     def put(self, view: bytes, entity: bytes, time: int, tag: bytes, payload: bytes) -> bool:
-        position = _time_bytes(time) + tag
-        key = _prefix(view, entity) + position
+        at = _time_bytes(time)
+        key = _prefix(view, entity) + at + tag
         fresh = self._transaction.put(key, payload, overwrite=False)
         if not fresh and self._transaction.get(key) == payload:
             return False
         self._transaction.put(key, payload)
         head = self._transaction.get(b"h" + view + entity)
         sequence, reordered_at, last = (0, 0, b"") if head is None else _HEAD.unpack(head)
-        in_order = fresh and position > last
-        head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, position if in_order else last)
+        in_order = fresh and at >= last
+        head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, at if in_order else last)
         self._transaction.put(b"h" + view + entity, head)
         return True
 

@@ -25,7 +25,7 @@ __all__ = ["OnlineRows", "entity_reader", "frame_events"]
 
 _MAX_ENTITY_BYTES = 120
 _FORGET_AT_ONCE = 3
-_SLACK_MICROS = 14 * 86_400_000_000
+_SLACK_MICROS = 3 * 86_400_000_000
 """How long events outlive their windows: requests may ask about times this far behind the newest event."""
 
 

@@ -115,8 +115,9 @@ def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequenc
     with store.writing() as writer:
         for view in windows:
             key = _key(context, view)
-            for appended in (*missing[view.address], *rows):
-                view.online.put(writer, key, appended.row, now=now)
+            # In order of time, so that readers read on and not anew.
+            for row in sorted((one.row for one in (*missing[view.address], *rows)), key=lambda row: row[view.online.time]):
+                view.online.put(writer, key, row, now=now)
             _advance(writer, key, rows[-1].sequence if rows else max((one.sequence for one in missing[view.address]), default=0))
             done.append(view.address)
     return done, waiting

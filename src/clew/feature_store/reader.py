@@ -126,7 +126,8 @@ class FeatureReader:
             names = [column.name for column in one.details.columns]
             stored.append(pl.DataFrame(np.array(answers[id(one)][0], np.float64).reshape(-1, len(names)), schema=names).fill_nan(None))
         made = apply_to_request(definition, self._functions[use.view], stored, request)
-        return made.select(pl.col(column.name).cast(pl.Float64) for column in use.details.columns).to_numpy()
+        # Not by an expression, which would be a query of its own and cost more than the function.
+        return np.column_stack([np.array(made[column.name].to_numpy(), np.float64) for column in use.details.columns])
 
 
 class _StoredView:
@@ -207,19 +208,16 @@ class _StoredView:
         if held is None or head.reordered_at > held.sequence or not held.reaches(since):
             # A request of the past may follow one of the present, so a little more is loaded than this one needs.
             loaded_from = None if since is None else since - (self._reach or 0)
-            held = _Held(RecentEvents(self.online.whole), 0, None, loaded_from)
-            new = snapshot.events(self._key, entity, since=loaded_from)
-        else:
-            new = (
-                snapshot.events(self._key, entity, after=held.position)
-                if held.position
-                else snapshot.events(self._key, entity, since=held.since)
-            )
-        for event in new:
+            held = _Held(RecentEvents(self.online.whole), 0, None, set(), loaded_from)
+        for event in snapshot.events(self._key, entity, since=held.since if held.newest is None else held.newest):
+            if event.position in held.at_newest:
+                continue
+            if event.time != held.newest:
+                held.newest = event.time
+                held.at_newest.clear()
+            held.at_newest.add(event.position)
             known, values = self.online.unpack(event.payload)
             held.recent.add(event.time, known, values)
-        if new:
-            held.position = new[-1].position
         held.sequence = head.sequence
         if self._reach is not None and len(held.recent) > 64 and (held.recent.first_time or 0) < time - 4 * self._reach:
             held.since = time - 2 * self._reach
@@ -232,11 +230,12 @@ class _StoredView:
 
 @dataclass(slots=True)
 class _Held:
-    """An entity in memory: as of which change, read up to which position, from which time on (``None``: from the first)."""
+    """An entity in memory: as of which change, its newest time and the events at it, and from which time on (``None``: the first)."""
 
     recent: RecentEvents
     sequence: int
-    position: bytes | None
+    newest: int | None
+    at_newest: set[bytes]
     since: int | None
 
     def reaches(self, time: int | None) -> bool:
@@ -269,10 +268,8 @@ def _frame(view: str, rows: Sequence[Mapping[str, Any]], schema: "Mapping[str, p
         try:
             if isinstance(dtype, pl.Datetime):
                 instants = pl.Series(name, [None if value is None else _instant(value) for value in values], dtype=pl.Int64)
-                zoned = instants.cast(pl.Datetime("us", "UTC" if dtype.time_zone else None))
-                columns.append(
-                    (zoned.dt.convert_time_zone(dtype.time_zone) if dtype.time_zone else zoned).dt.cast_time_unit(dtype.time_unit)
-                )
+                zoned = instants.cast(pl.Datetime("us", dtype.time_zone))  # the instant in UTC is what the column holds, in any zone
+                columns.append(zoned if dtype.time_unit == "us" else zoned.dt.cast_time_unit(dtype.time_unit))
             elif dtype.is_float():
                 columns.append(pl.Series(name, [None if value is None else _number(value) for value in values], dtype=dtype))
             else:

@@ -85,7 +85,7 @@ def source_of(backend: Backend, use: UsedView) -> "pl.DataFrame":
         return backend.scan(use.details.pin).collect()
     needed = [*(one.name for one in (*use.details.entity, *use.details.values)), use.details.time, use.details.known]
     rows = datasets.scan_version(backend, use.details.inputs[0].name, use.details.inputs[0].number)
-    return rows.select(dict.fromkeys(name for name in needed if name)).collect()
+    return rows.select(*dict.fromkeys(name for name in needed if name)).collect()
 
 
 def latest_rows(backend: Backend, use: UsedView, functions: Mapping[str, ViewFunction]) -> "pl.DataFrame":

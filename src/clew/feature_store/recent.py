@@ -45,20 +45,29 @@ class RecentEvents:
         if known > time:
             insort(self._late, (time, known, tuple(values)), key=lambda late: late[0])
             return
+        if not self._times or time >= self._times[-1]:
+            self._append(time, values)
+            return
         at = bisect_right(self._times, time)
         self._times.insert(at, time)
         for column, value in enumerate(values):
             self._values[column].insert(at, value)
             sums, counts = self._sums[column], self._counts[column]
             step, one = (0, 0) if value is None else (self._scaled(column, value), 1)
-            sums.append(sums[-1])
-            counts.append(counts[-1])
-            if at + 2 == len(sums):  # at the end
-                sums[-1] += step
-                counts[-1] += one
-                continue
-            sums[at + 1 :] = [sums[at] + step, *(total + step for total in sums[at + 1 : -1])]
-            counts[at + 1 :] = [counts[at] + one, *(total + one for total in counts[at + 1 : -1])]
+            sums[at + 1 :] = [total + step for total in sums[at:]]
+            counts[at + 1 :] = [total + one for total in counts[at:]]
+
+    def _append(self, time: int, values: Sequence[Value]) -> None:
+        self._times.append(time)
+        for column, value in enumerate(values):
+            sums, counts = self._sums[column], self._counts[column]
+            self._values[column].append(value)
+            if value is None:
+                sums.append(sums[-1])
+                counts.append(counts[-1])
+            else:
+                sums.append(sums[-1] + (int(value) if self._whole[column] else self._scaled(column, value)))
+                counts.append(counts[-1] + 1)
 
     def _scaled(self, column: int, value: float | int) -> int:
         if self._whole[column]:

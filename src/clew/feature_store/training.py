@@ -1,7 +1,8 @@
 """Assembling a training set: the spine's rows whose label has matured, each with its features as they were known at its time."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -116,7 +117,25 @@ def used_views(backend: Backend, definition: TrainingSetDefinition, find: Callab
         inputs = tuple(use(one.name, {}, "") for one in stored)
         return UsedView(view, version.number, looked_up, prefix, columns, details, version.definition_digest, inputs)
 
-    return tuple(use(one.view, one.by, one.prefix) for one in definition.features)
+    return _told_apart([use(one.view, one.by, one.prefix) for one in definition.features])
+
+
+def _told_apart(uses: Sequence[UsedView]) -> tuple[UsedView, ...]:
+    """The uses, with the features of views that share a name named after their view: ``carrier_delays_late_7d``.
+
+    A prefix that was given is kept as it is. Raises ``Invalid`` where names clash even so, such as of one view used twice.
+    """
+    shared = Counter(name for use in uses for name in use.columns)
+    clashing = {use.view for use in uses if not use.prefix and any(shared[name] > 1 for name in use.columns)}
+    told = [
+        replace(use, columns=tuple(f"{use.view}_{name}" for name in use.columns)) if use.view in clashing and not use.prefix else use
+        for use in uses
+    ]
+    for name, times in Counter(name for use in told for name in use.columns).items():
+        if times > 1:
+            views = [use.view for use in told if name in use.columns]
+            raise Invalid(f"two features are named {name!r}, of {' and '.join(views)}; give one a prefix: {views[-1]}.by(…, prefix='…')")
+    return tuple(told)
 
 
 def _labelled(backend: Backend, definition: TrainingSetDefinition, spine: AssetVersion, label: AssetVersion) -> _Rows:
