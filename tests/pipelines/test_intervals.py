@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from clew.errors import Invalid
-from clew.pipelines.intervals import auc_difference, auc_interval, blocked_mean, pair_counts
+from clew.pipelines.intervals import auc_difference, auc_interval, blocked_difference, blocked_mean, pair_counts, tail_probability
 
 
 def test_blocks_of_one_row_give_students_interval() -> None:

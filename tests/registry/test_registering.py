@@ -27,7 +27,9 @@ def model(rows: pl.DataFrame) -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(max_iter=5).fit(rows.to_numpy(), rows["age"] > 0)
 
 
-def test_a_registered_model_loads_and_names_its_features(backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier) -> None:
+def test_a_registered_model_loads_and_names_its_features(
+    backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier
+) -> None:
     version = register(backend, "churn", model, rows.head(20), metrics={"auc": 0.9}, parameters={"depth": 3})
     details = backend.call(model_version, "churn", version.number).details
     assert [field.name for field in details.signature.inputs] == ["age", "visits", "spent"]
@@ -36,13 +38,17 @@ def test_a_registered_model_loads_and_names_its_features(backend: LocalBackend, 
     assert np.array_equal(loaded.predict_proba(rows.to_numpy()), model.predict_proba(rows.to_numpy()))
 
 
-def test_the_same_model_again_is_the_same_version(local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier) -> None:
+def test_the_same_model_again_is_the_same_version(
+    local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier
+) -> None:
     first = register(local_backend, "churn", model, rows)
     again = register(local_backend, "churn", model, rows)
     assert (first.number, first.why) == (again.number, "the first version")
 
 
-def test_another_fit_is_another_version_and_says_so(local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier) -> None:
+def test_another_fit_is_another_version_and_says_so(
+    local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier
+) -> None:
     register(local_backend, "churn", model, rows)
     other = HistGradientBoostingClassifier(max_iter=6).fit(rows.to_numpy(), rows["age"] > 0)
     second = register(local_backend, "churn", other, rows)
@@ -61,7 +67,9 @@ def test_pandas_and_matrices_are_examples_too(
     assert names == (rows.columns if as_pandas else ["feature_0", "feature_1", "feature_2"])
 
 
-def test_an_example_with_other_columns_is_refused(local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier) -> None:
+def test_an_example_with_other_columns_is_refused(
+    local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier
+) -> None:
     with pytest.raises(Invalid, match="fitted on 3 features and example= has 2"):
         register(local_backend, "churn", model, rows.drop("age"))
     with pytest.raises(Invalid, match="'age' as String"):
@@ -81,8 +89,12 @@ def test_a_version_whose_files_were_never_uploaded_is_refused(
         backend.call(catalog.resolve, "other")
 
 
-def test_a_name_of_a_dataset_is_no_name_for_a_model(local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier) -> None:
+def test_a_name_of_a_dataset_is_no_name_for_a_model(
+    local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier
+) -> None:
     with local_backend.context("test").writing() as context:
-        catalog.add_version(context, kind="dataset", name="visits", definition_digest="d", content_digest="c", why="the first version", details={})
+        catalog.add_version(
+            context, kind="dataset", name="visits", definition_digest="d", content_digest="c", why="the first version", details={}
+        )
     with pytest.raises(Conflict, match="is a dataset"):
         register(local_backend, "visits", model, rows)

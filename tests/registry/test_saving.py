@@ -40,7 +40,9 @@ def register(backend: LocalBackend, saved: SavedModel) -> ModelVersion:
     return backend.call(registry.register_model, "late", "sha256:d", saved.onnx, "the first version", details)
 
 
-def test_a_boosted_model_answers_the_same_after_export_and_load(local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray) -> None:
+def test_a_boosted_model_answers_the_same_after_export_and_load(
+    local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray
+) -> None:
     model = HistGradientBoostingClassifier(max_iter=30).fit(frame, labels)
     saved = save_model(local_backend, model, frame)
     assert saved.verification.rows_with_missing > 0 and saved.verification.largest_difference < 1e-6
@@ -123,7 +125,9 @@ def test_values_one_float_apart_go_the_same_way_after_export() -> None:
     assert verify(load_onnx(flavor.export(model, 2).content), flavor.score(model, matrix), matrix).largest_difference < 1e-6
 
 
-def test_missing_values_are_verified_even_where_the_rows_have_none(local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray) -> None:
+def test_missing_values_are_verified_even_where_the_rows_have_none(
+    local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray
+) -> None:
     full = frame.fill_nan(0.0)
     checked = save_model(local_backend, HistGradientBoostingClassifier(max_iter=5).fit(full, labels), full).verification
     assert (checked.rows_with_missing, checked.rows_with_gaps, checked.takes_missing) == (0, 256, True)

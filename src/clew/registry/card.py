@@ -1,5 +1,7 @@
 """Model cards, after Mitchell et al. (2019), *Model Cards for Model Reporting*: from what is recorded, nothing made up."""
 
+from typing import Any
+
 from clew.catalog.schema import GateVerdict
 from clew.registry.schema import ModelVersion
 
@@ -26,7 +28,23 @@ def write_card(model: ModelVersion, verdicts: list[GateVerdict]) -> str:
     lines += [f"- {name} {value:.4f} in its own run" for name, value in details.metrics.items()]
     check = details.verification
     lines.append(f"- its ONNX export answers as the original within {check.largest_difference:.1e} on {check.rows:,} real rows")
-    lines += ["", "## Limits", "", "- It has been judged on the rows named above and promises nothing of other seasons, places or populations."]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "- It has been judged on the rows named above and promises nothing of other seasons, places or populations.",
+    ]
     missing = [one for verdict in verdicts for one in verdict.figures.get("report", {}).get("missing_views", [])]
-    lines += [f"- without {one['view']} its log loss was {one['log_loss_without']:.3f} where it was {one['log_loss']:.3f}" for one in missing]
+    lines += [_without(one) for one in missing]
     return "\n".join(lines) + "\n"
+
+
+def _without(missing: dict[str, Any]) -> str:
+    """One line of a gate's report on a view that brings nothing."""
+    loss = missing["log_loss_without"]
+    if loss is None:
+        return f"- without {missing['view']} it has no answer"
+    line = f"- without {missing['view']} its log loss was {loss:.3f} where it was {missing['log_loss']:.3f}"
+    if missing.get("fallback") is None or missing.get("log_loss_fallback") is None:
+        return line
+    return f"{line}; with the declared fallback ({missing['fallback']}) {missing['log_loss_fallback']:.3f}"

@@ -23,7 +23,9 @@ def models(
     if reference is None:
         page = backend.call(catalog.list_assets, "model")
         rows = [(one.name, one.latest, one.versions, _aliases(one.aliases), one.updated_at) for one in page.items]
-        console.show_rows(page.items, ("model", "newest", "versions", "aliases", "updated"), rows, empty="no model yet; `clew build <model>` makes one")
+        console.show_rows(
+            page.items, ("model", "newest", "versions", "aliases", "updated"), rows, empty="no model yet; `clew build <model>` makes one"
+        )
     elif "@" in reference:
         version = backend.call(catalog.resolve, reference)
         model = backend.call(model_version, version.name, version.number)

@@ -82,7 +82,9 @@ def _as_rows(model: Any, example: Any) -> "pl.DataFrame":
         raise Invalid(f"the model was fitted on {wanted} features and example= has {frame.width} columns: {', '.join(frame.columns)}")
     text = [column for column, dtype in frame.schema.items() if not (dtype.is_numeric() or dtype == pl.Boolean)]
     if text:
-        raise Invalid(f"example= has {text[0]!r} as {frame.schema[text[0]]}, and a model's features are numbers: register the fitted model without it")
+        raise Invalid(
+            f"example= has {text[0]!r} as {frame.schema[text[0]]}, and a model's features are numbers: register the fitted model without it"
+        )
     return frame.cast(pl.Float32)
 
 

@@ -42,7 +42,9 @@ class SklearnFlavor:
         unknown = skops.io.get_untrusted_types(data=content)
         foreign = [name for name in unknown if not name.startswith(_TRUSTED)]
         if foreign:
-            raise Refused(f"the model holds {foreign[0]}, which is not a type of scikit-learn: loading it would run code that nobody has vouched for")
+            raise Refused(
+                f"the model holds {foreign[0]}, which is not a type of scikit-learn: loading it would run code that nobody has vouched for"
+            )
         return skops.io.loads(content, trusted=unknown)
 
     def export(self, model: Any, features: int) -> Export:
@@ -55,7 +57,12 @@ class SklearnFlavor:
         options = {"zipmap": False} if classifier else None
         try:
             with _booleans_as_integers():
-                graph = to_onnx(_with_float32_thresholds(model), initial_types=[("X", FloatTensorType([None, features]))], options=options, target_opset=_OPSET)
+                graph = to_onnx(
+                    _with_float32_thresholds(model),
+                    initial_types=[("X", FloatTensorType([None, features]))],
+                    options=options,
+                    target_opset=_OPSET,
+                )
         except Exception as error:  # the converter raises whatever it meets; its reason is what the user needs
             raise Refused(f"{type(model).__name__} does not convert to ONNX: {str(error).splitlines()[0][:300]}") from error
         return Export(graph.SerializeToString(), graph.graph.output[1 if classifier else 0].name)
