@@ -1,11 +1,9 @@
 """Endpoints and their routes: deploying, rolling back, and what serving processes report."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from clew.catalog import service as catalog
@@ -16,7 +14,8 @@ from clew.errors import Conflict, Invalid, NotFound
 from clew.identifiers import check_slug
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.registry.service import model_version
-from clew.serving import answers, documents, gating, online
+from clew.serving import answers, documents, explaining, gating, online
+from clew.serving.routing import as_route, brief, endpoint_row, find_endpoint, get_route, named, routes_of
 from clew.serving.schema import (
     Acknowledgement,
     Cause,
@@ -35,7 +34,7 @@ from clew.serving.schema import (
 from clew.storage.events import emit
 
 __all__ = [
-    "CHAMPION", "answers", "deploy", "deploy_ungated", "endpoint_status", "get_route", "list_endpoints", "list_serving_processes",
+    "CHAMPION", "answers", "deploy", "deploy_ungated", "endpoint_status", "explaining", "list_endpoints", "list_serving_processes",
     "live_routes", "report_serving", "rollback", "route_history",
 ]  # fmt: skip
 
@@ -72,18 +71,18 @@ def _deploy(context: Context, name: str, reference: str, reason: str, *, ungated
         if not ungated:
             gating.require_passed(inside, found)
         document = documents.make(inside, name, found)
-        current = _find_endpoint(inside, name)
+        current = find_endpoint(inside, name)
         if current is not None:
             route = get_route(inside, name, current.epoch)
             if route.document == document:
-                return _brief(route)
+                return brief(route)
     return _put_route(context, document, "deploy", reason, ungated=ungated)
 
 
 def _check_endpoint(context: Context, name: str, model: str) -> None:
     """An endpoint serves the model that its declaration names; one that nobody declared is made by its first deploy."""
     check_slug(name, "endpoint's name")
-    served = _find_endpoint(context, name)
+    served = find_endpoint(context, name)
     try:
         declared = from_document(catalog.get_definition(context, "endpoint", name).document)
     except NotFound:
@@ -97,9 +96,9 @@ def _check_endpoint(context: Context, name: str, model: str) -> None:
 def rollback(context: Context, name: str, reason: str = "") -> Route:
     """Go back to the document that the route had before the last deploy that still stands. Raises ``Conflict`` where there is none."""
     with context.reading() as inside:
-        _endpoint(inside, name)
+        endpoint_row(inside, name)
         standing: list[Route] = []
-        for route in _routes(inside, name):
+        for route in routes_of(inside, name):
             if route.cause == "deploy":
                 standing.append(route)
             else:
@@ -115,7 +114,7 @@ def _put_route(context: Context, document: RouteDocument, cause: Cause, reason: 
     online.fill(context, document)
 
     def write(inside: Context) -> Route:
-        current = _find_endpoint(inside, document.endpoint)
+        current = find_endpoint(inside, document.endpoint)
         epoch = 1 if current is None else current.epoch + 1
         now = wall_now()
         inside.db.execute(
@@ -128,14 +127,14 @@ def _put_route(context: Context, document: RouteDocument, cause: Cause, reason: 
             row = {"project": inside.project, "name": document.endpoint, "model": document.model, "epoch": epoch}
             inside.db.execute(sa.insert(endpoints).values(**row, created_at=now))
         else:
-            inside.db.execute(_named(sa.update(endpoints), inside, document.endpoint).values(epoch=epoch))
+            inside.db.execute(named(sa.update(endpoints), inside, document.endpoint).values(epoch=epoch))
         _move_champion(inside, document)
         emit(inside, "route.changed", document.endpoint, {"epoch": epoch, "version": f"{document.model}@{document.number}", "cause": cause})
         return get_route(inside, document.endpoint, epoch)
 
     route = context.run_write(write)
     online.release(context, document.endpoint, [kept.document for kept in _kept(context, document.endpoint)])
-    return _brief(route)
+    return brief(route)
 
 
 def _move_champion(context: Context, document: RouteDocument) -> None:
@@ -150,54 +149,11 @@ def _move_champion(context: Context, document: RouteDocument) -> None:
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _named(statement: Any, context: Context, name: str) -> Any:  # Any: select and update share `where`, not a type
-    return statement.where(endpoints.c.project == context.project, endpoints.c.name == name)
-
-
-def _find_endpoint(context: Context, name: str) -> Any:  # Any: a SQLAlchemy row
-    return context.db.execute(_named(sa.select(endpoints), context, name)).first()
-
-
-def _endpoint(context: Context, name: str) -> Any:  # Any: a SQLAlchemy row
-    row = _find_endpoint(context, name)
-    if row is None:
-        known = sorted(context.db.scalars(sa.select(endpoints.c.name).where(endpoints.c.project == context.project)))
-        there = f"there are {', '.join(known)}" if known else "nothing is deployed yet: `clew deploy <model>@<version>`"
-        raise NotFound(f"no endpoint named {name!r} has a route; {there}")
-    return row
-
-
-def _routes(context: Context, name: str) -> list[Route]:
-    """Every route of an endpoint, oldest first."""
-    where = (routes.c.project == context.project, routes.c.endpoint == name)
-    return [_route(row) for row in context.db.execute(sa.select(routes).where(*where).order_by(routes.c.epoch))]
-
-
-def _route(row: Any, *, in_force: bool = False) -> Route:  # Any: a SQLAlchemy row
-    document = msgspec.convert(row.document, RouteDocument)
-    return Route(row.endpoint, row.epoch, document, row.cause, row.ungated, row.reason, row.created_at, row.created_by, in_force)
-
-
-def _brief(route: Route) -> Route:
-    """For people: without the specifications that only a serving process reads."""
-    return replace(route, document=replace(route.document, uses=()))
-
-
 def _kept(context: Context, name: str) -> list[Route]:
     """The route in force and the one that a rollback would bring back: their views stay online."""
     with context.reading() as inside:
-        found = _routes(inside, name)
+        found = routes_of(inside, name)
     return [*found[-1:], *[route for route in found if route.cause == "deploy"][-2:]]
-
-
-def get_route(context: Context, name: str, epoch: int) -> Route:
-    """One route with its whole document."""
-    where = (routes.c.project == context.project, routes.c.endpoint == name, routes.c.epoch == epoch)
-    row = context.db.execute(sa.select(routes).where(*where)).first()
-    if row is None:
-        raise NotFound(f"the endpoint {name!r} has had no route {epoch}")
-    current = _find_endpoint(context, name)
-    return _route(row, in_force=current is not None and current.epoch == epoch)
 
 
 @operation("GET /projects/{project}/routes", permission="serving.read", kind="read")
@@ -205,7 +161,7 @@ def live_routes(context: Context) -> Page[Route]:
     """The route in force of every endpoint, whole: what a serving process follows."""
     joined = sa.and_(routes.c.project == endpoints.c.project, routes.c.endpoint == endpoints.c.name, routes.c.epoch == endpoints.c.epoch)
     query = sa.select(routes).join(endpoints, joined).where(endpoints.c.project == context.project).order_by(endpoints.c.name)
-    return Page([_route(row, in_force=True) for row in context.db.execute(query)])
+    return Page([as_route(row, in_force=True) for row in context.db.execute(query)])
 
 
 @operation("GET /projects/{project}/endpoints", permission="serving.read", kind="read")
@@ -222,25 +178,25 @@ def _as_endpoint(route: Route) -> Endpoint:
 def route_history(context: Context, name: str, cursor: str | None = None, limit: int = 50) -> Page[Route]:
     """Newest first."""
     limit = max(1, min(limit, _MAX_LIMIT))
-    epoch = _endpoint(context, name).epoch
+    epoch = endpoint_row(context, name).epoch
     query = sa.select(routes).where(routes.c.project == context.project, routes.c.endpoint == name)
     if cursor is not None:
         query = query.where(routes.c.epoch < int(decode_cursor(cursor).get("epoch", 0)))
     rows = list(context.db.execute(query.order_by(routes.c.epoch.desc()).limit(limit + 1)))
-    found = [_brief(_route(row, in_force=row.epoch == epoch)) for row in rows[:limit]]
+    found = [brief(as_route(row, in_force=row.epoch == epoch)) for row in rows[:limit]]
     return Page(found, encode_cursor({"epoch": found[-1].epoch}) if len(rows) > limit else None)
 
 
 @operation("GET /projects/{project}/endpoints/{name}", permission="serving.read", kind="read")
 def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointStatus:
     """What an endpoint serves, who serves it, and how it did in the last minutes."""
-    route = get_route(context, name, _endpoint(context, name).epoch)
+    route = get_route(context, name, endpoint_row(context, name).epoch)
     processes = _processes(context, name)
     alive = [process for process in processes if process.alive]
     recent = _minutes(context, name, wall_now() - timedelta(minutes=max(1, min(minutes, 24 * 60))))
     return EndpointStatus(
         _as_endpoint(route),
-        _brief(route),
+        brief(route),
         processes,
         bool(alive) and all(process.epoch == route.epoch and process.state == "serving" for process in alive),
         sum(minute.requests for minute in recent),

@@ -1,0 +1,198 @@
+"""A prediction walked back: to the model version, the run, the views and the rows behind its features, the data and the code."""
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew.catalog import service as catalog
+from clew.catalog.schema import AssetVersion, VersionRef
+from clew.clock import from_micros, parse_duration, to_micros
+from clew.datasets import service as datasets
+from clew.datasets.growth import details_of
+from clew.datasets.rows import to_frame
+from clew.definitions import FeaturesDefinition, WindowsDefinition, from_document
+from clew.errors import NotFound
+from clew.feature_store.schema import UsedView
+from clew.operations import Context, operation
+from clew.registry.schema import ModelDetails
+from clew.serving import truths
+from clew.serving.answers import find_record, to_answer
+from clew.serving.documents import used_views
+from clew.serving.records import Record
+from clew.serving.routing import brief, get_route
+from clew.serving.schema import AnsweredFeature, Explanation, Route
+from clew.tracking.service import get_run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["explain", "in_words"]
+
+_MOST_ROWS = 20
+
+
+@operation("GET /projects/{project}/predictions/{prediction_id}/explanation", permission="serving.read", kind="read")
+def explain(context: Context, prediction_id: str) -> Explanation:
+    """Everything behind one answer. ``rows`` are, by view, the newest rows behind its features, as known at the request's time."""
+    record = find_record(context, prediction_id)
+    (truth,) = truths.of(context, [record])
+    route = get_route(context, record.endpoint, record.epoch)
+    model = catalog.get_version(context, record.model, record.number)
+    details = msgspec.convert(model.details, ModelDetails)
+    upstream = catalog.lineage(context, model.name, model.number, downstream=False).nodes
+    run_id, source, commit = _code(context, model, details)
+    tested = details.refit_of or model.ref
+    return Explanation(
+        to_answer(prediction_id, record, truth),
+        _features(record, route),
+        brief(route),
+        model,
+        run_id,
+        _find(context, details.training_set),
+        [version for version in (_find(context, VersionRef(view, number)) for view, number in record.views.items()) if version is not None],
+        [version for version in upstream if version.kind == "dataset"],
+        catalog.list_verdicts(context, tested.name, tested.number).items,
+        source,
+        commit,
+        _rows(context, record, route),
+    )
+
+
+def _find(context: Context, reference: VersionRef | None) -> AssetVersion | None:
+    return None if reference is None else catalog.find_version(context, reference.name, reference.number)
+
+
+def _code(context: Context, model: AssetVersion, details: ModelDetails) -> tuple[str | None, str | None, str | None]:
+    """The run that trained the model, the source snapshot, and the commit of git that it stood on."""
+    facts: dict[str, Any] = {}
+    if model.run_id is not None:
+        try:
+            facts = get_run(context, model.run_id).facts
+        except NotFound:  # registered by hand under an id that was never shipped
+            facts = {}
+    git, source = facts.get("git"), facts.get("source")
+    commit = git.get("commit") if isinstance(git, dict) else None
+    digest = source.get("digest") if isinstance(source, dict) else source
+    return model.run_id, details.source or digest, commit
+
+
+def _features(record: Record, route: Route) -> list[AnsweredFeature]:
+    """The model's inputs as it saw them, each with the view that gave it."""
+    import numpy as np
+
+    values = np.frombuffer(record.features, "<f4")
+    brought = {name: use for use in route.document.uses for name in use.columns}
+    found = []
+    for name, value in zip(route.document.features, values.tolist(), strict=False):
+        use = brought.get(name)
+        found.append(AnsweredFeature(name, None if value != value else value, use.view if use else None, use.number if use else None))
+    return found
+
+
+# ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _rows(context: Context, record: Record, route: Route) -> dict[str, list[dict[str, Any]]]:
+    """By view, rows of its dataset for the request's entity that were known at its time; for windows those inside the longest one."""
+    if record.error is not None or not record.event_time:
+        return {}
+    kept: dict[str, pl.DataFrame] = {}
+    found = {}
+    for use in used_views(route.document.uses):
+        if use.details.kind == "request" or not use.details.inputs:
+            continue
+        dataset = use.details.inputs[0].name
+        if dataset not in kept:
+            kept[dataset] = _known(context, dataset, from_micros(record.event_time))
+        rows = _of_entity(kept[dataset], use, record.row, from_micros(record.event_time))
+        if rows is not None:
+            found[use.view] = [{name: _plain(value) for name, value in row.items()} for row in rows.iter_rows(named=True)]
+    return found
+
+
+def _known(context: Context, dataset: str, at: datetime) -> "pl.DataFrame":
+    """The dataset's rows as known at an instant; appended ones too. Empty for something that is no dataset."""
+    import polars as pl
+
+    latest = catalog.latest_version(context, dataset)
+    if latest is None or latest.kind != "dataset":
+        return pl.DataFrame()
+    details = details_of(latest)
+    appended = [row.row for row in datasets.read_tail(context, dataset)]
+    rows = (
+        pl.concat([context.tables.scan(details.pin), _typed(appended, details.columns).lazy()])
+        if appended
+        else context.tables.scan(details.pin)
+    )
+    for column in (details.time, details.known):
+        if column is not None:
+            rows = rows.filter(pl.col(column) <= at)
+    return (rows.sort(details.time, descending=True) if details.time else rows).collect()
+
+
+def _typed(rows: list[dict[str, Any]], columns: Any) -> "pl.DataFrame":
+    """Appended rows as a frame of the dataset's types."""
+    return to_frame([{name: _stored(value) for name, value in row.items()} for row in rows], columns)
+
+
+def _stored(value: Any) -> Any:
+    """A typed value as appended rows are kept: instants as microseconds, days as days since 1970."""
+    if isinstance(value, datetime):
+        return to_micros(value)
+    return value.toordinal() - date(1970, 1, 1).toordinal() if isinstance(value, date) else value
+
+
+def _of_entity(rows: "pl.DataFrame", use: UsedView, asked: dict[str, Any], at: datetime) -> "pl.DataFrame | None":
+    import polars as pl
+
+    entity = {one.name: asked.get(use.by[one.name]) for one in use.details.entity}
+    if rows.is_empty() or any(name not in rows.columns for name in entity):
+        return None
+    chosen = rows.filter(pl.col(name) == value for name, value in entity.items()) if entity else rows
+    definition = from_document(use.details.definition)
+    if isinstance(definition, WindowsDefinition) and use.details.time:
+        longest: timedelta = max(parse_duration(span) for span in definition.over)
+        return chosen.filter(pl.col(use.details.time) > at - longest).head(_MOST_ROWS)
+    assert isinstance(definition, FeaturesDefinition)
+    return chosen.head(1)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+# ── words ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_words(found: Explanation) -> str:
+    """The explanation for a terminal."""
+    answer = found.answer
+    asked = ", ".join(f"{name}={value}" for name, value in answer.row.items())
+    outcome = {
+        "known": f"in truth {answer.truth.value:g}" if answer.truth.value is not None else "",
+        "waiting": "the truth is not known yet",
+        "unlabelled": "its label never came",
+        "none": "no label is declared",
+    }[answer.truth.state]
+    given = f"failed: {answer.error}" if answer.probability is None else f"answered {answer.probability:.4f}; {outcome}"
+    lines = [
+        f"{answer.prediction_id} {given}",
+        f"  asked    {asked}",
+        f"  at       {answer.event_time or answer.at} (answered {answer.at} in {answer.latency_us / 1000:.1f} ms)",
+        f"  by       {found.model.ref}, route {answer.epoch} of {answer.endpoint}{', ungated' if found.route.ungated else ''}",
+        *(f"  gate     {verdict.gate}: {verdict.word}, {verdict.reason}" for verdict in found.verdicts),
+        f"  run      {found.run_id or 'none'}",
+        f"  code     {found.source or 'no snapshot'}{f', git {found.git_commit[:12]}' if found.git_commit else ''}",
+    ]
+    if found.training_set is not None:
+        lines.append(f"  trained  on {found.training_set.ref}: {found.training_set.why}")
+    lines += [f"  data     {version.ref}: {version.why}" for version in found.datasets]
+    lines.append("  features")
+    for feature in found.features:
+        value = "missing" if feature.value is None else f"{feature.value:.6g}"
+        origin = f"{feature.view}@{feature.number}" if feature.view else "the request"
+        rows = len(found.rows.get(feature.view or "", []))
+        behind = f", from {rows}{'+' if rows == _MOST_ROWS else ''} row{'s' if rows != 1 else ''}" if feature.view in found.rows else ""
+        lines.append(f"    {feature.name:<24} {value:>12}  {origin}{behind}")
+    return "\n".join(lines)
