@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,8 +82,12 @@ STALE = {
     "a default": ({"steps": "def step(x=1): return x"}, {"steps": "def step(x=2): return x"}),
     "a keyword default": ({"steps": "def step(*, x=1): return x"}, {"steps": "def step(*, x=2): return x"}),
     "what a decorator wraps": (
-        {"steps": "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(): return 2 * f()\n    return g\n@twice\ndef step(): return 1"},
-        {"steps": "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(): return 2 * f()\n    return g\n@twice\ndef step(): return 3"},
+        {
+            "steps": "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(): return 2 * f()\n    return g\n@twice\ndef step(): return 1"
+        },
+        {
+            "steps": "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(): return 2 * f()\n    return g\n@twice\ndef step(): return 3"
+        },
     ),
     "the decorator": (
         {"steps": "def twice(f):\n    def g(): return 2 * f()\n    return g\n@twice\ndef step(): return 1"},
@@ -137,7 +142,10 @@ STALE = {
         {"steps": "import numpy as np\nW = np.array([1.0, 2.0])\ndef step(): return W"},
         {"steps": "import numpy as np\nW = np.array([1.0, 3.0])\ndef step(): return W"},
     ),
-    "a pattern": ({"steps": "import re\nP = re.compile('a')\ndef step(): return P"}, {"steps": "import re\nP = re.compile('b')\ndef step(): return P"}),
+    "a pattern": (
+        {"steps": "import re\nP = re.compile('a')\ndef step(): return P"},
+        {"steps": "import re\nP = re.compile('b')\ndef step(): return P"},
+    ),
     "an expression of Polars": (
         {"steps": "import polars as pl\nE = pl.col('a') > 15\ndef step(): return E"},
         {"steps": "import polars as pl\nE = pl.col('a') > 30\ndef step(): return E"},
@@ -166,8 +174,14 @@ def test_a_change_of_what_is_reached_changes_the_key(project: Project, case: str
 SAME = {
     "comments and line numbers": ("def step():\n    return 1\n", "# a comment\n\n\ndef step():\n    # why\n    return 1\n"),
     "a docstring": ("def step():\n    return None\n", 'def step():\n    "What it does."\n    return None\n'),
-    "another docstring": ('def step():\n    "One."\n    return [1, None]\n', 'def step():\n    "Another, longer one."\n    return [1, None]\n'),
-    "a function that is not reached": ("def step():\n    return 1\ndef other():\n    return 1\n", "def step():\n    return 1\ndef other():\n    return 2\n"),
+    "another docstring": (
+        'def step():\n    "One."\n    return [1, None]\n',
+        'def step():\n    "Another, longer one."\n    return [1, None]\n',
+    ),
+    "a function that is not reached": (
+        "def step():\n    return 1\ndef other():\n    return 1\n",
+        "def step():\n    return 1\ndef other():\n    return 2\n",
+    ),
     "the name of nothing": ("def step():\n    return 1\n", "unused = 5\ndef step():\n    return 1\n"),
 }
 
@@ -199,3 +213,15 @@ def test_the_difference_has_a_name(project: Project) -> None:
 def test_libraries_count_by_their_version(project: Project) -> None:
     project.write(steps="import polars as pl\ndef step(): return pl.DataFrame()")
     assert any(name.startswith("polars ") for name in project.parts()[1])
+
+
+def test_a_function_over_polars_has_one_fingerprint_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "over_polars.py").write_text(
+        "import polars as pl\n\ndef tidy(rows):\n    return rows.with_columns(pl.col('a').dt.hour())\n"
+    )
+    script = "from pathlib import Path; from over_polars import tidy; from clew.fingerprints import fingerprint; print(fingerprint(tidy, Path('.')).digest)"
+    digests = {
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)
+    }
+    assert len(digests) == 1

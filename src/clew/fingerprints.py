@@ -22,13 +22,24 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path, PurePath
 from typing import Any
 
+from clew.definitions import AnyDefinition
+
 __all__ = ["Code", "first_difference", "fingerprint", "is_project_file"]
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _IGNORED_OPERATIONS = {"CACHE", "EXTENDED_ARG", "NOP", "RESUME", "PRECALL", "COPY_FREE_VARS", "MAKE_CELL", "NOT_TAKEN"}
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
-_CLASS_NOISE = {"__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl"}
+_CLASS_NOISE = {
+    "__module__",
+    "__dict__",
+    "__weakref__",
+    "__doc__",
+    "__firstlineno__",
+    "__static_attributes__",
+    "__abstractmethods__",
+    "_abc_impl",
+}
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -67,7 +78,9 @@ def first_difference(before: dict[str, str], after: dict[str, str]) -> str | Non
 @functools.cache
 def _outside() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    return tuple({str(Path(paths[key]).resolve()) for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {str(Path(__file__).resolve().parent)})
+    return tuple(
+        {str(Path(paths[key]).resolve()) for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {str(Path(__file__).resolve().parent)}
+    )
 
 
 def is_project_file(file: str | None, root: Path) -> bool:
@@ -236,7 +249,9 @@ class _Walk:
         if not self._is_project_module(kind.__module__):
             self.parts.setdefault(_foreign(kind.__module__), "")
             return _digest(f"{name} {_foreign(kind.__module__)}")
-        members = [(key, item) for key, item in vars(kind).items() if key not in _CLASS_NOISE and not isinstance(item, types.MemberDescriptorType)]
+        members = [
+            (key, item) for key, item in vars(kind).items() if key not in _CLASS_NOISE and not isinstance(item, types.MemberDescriptorType)
+        ]
         words = [f"{key} {self.visit(item, f'{name}.{key}')}" for key, item in sorted(members) if not key.startswith("__annot")]
         words += [self.visit(base, _name_of(base)) for base in kind.__mro__[1:]]
         words.append(self.visit(type(kind), _name_of(type(kind))))
@@ -267,8 +282,9 @@ class _Walk:
 
     def _object(self, value: Any, name: str) -> str:
         kind = type(value)
+        # By type, not by whether the attributes are there: ``pl.col`` makes a new expression of any attribute that it is asked for.
         definition = getattr(value, "definition", None)
-        if definition is not None and hasattr(value, "function"):  # another asset of the project: its code and what it declares
+        if isinstance(definition, AnyDefinition) and hasattr(value, "function"):  # another asset: its code and what it declares
             words = self.visit(value.function, name) + repr(definition)
             return _digest(re.sub(r"FunctionRef\([^)]*\)", "", words))
         if isinstance(value, enum.Enum):
@@ -277,7 +293,9 @@ class _Walk:
             return _digest(f"pattern {value.pattern!r} {value.flags}")
         if isinstance(value, PurePath):
             return _digest(f"path {value}")
-        if isinstance(value, types.BuiltinFunctionType | types.BuiltinMethodType | types.MethodDescriptorType | types.WrapperDescriptorType):
+        if isinstance(
+            value, types.BuiltinFunctionType | types.BuiltinMethodType | types.MethodDescriptorType | types.WrapperDescriptorType
+        ):
             return _digest(f"{_name_of(value)} {_foreign(getattr(value, '__module__', None) or 'builtins')}")
         wrapped = getattr(value, "__wrapped__", None)  # functools.lru_cache and its like
         if wrapped is not None:
@@ -341,7 +359,11 @@ def _parsed(path: str, stamp: tuple[int, int]) -> str:
     tree = ast.parse(Path(path).read_text("utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and body and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+            and body
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = body[1:]
     return _digest(ast.dump(tree))
 
@@ -349,5 +371,3 @@ def _parsed(path: str, stamp: tuple[int, int]) -> str:
 def _source_digest(file: Path) -> str:
     found = file.stat()
     return _parsed(str(file), (found.st_mtime_ns, found.st_size))
-
-
