@@ -215,13 +215,10 @@ def test_libraries_count_by_their_version(project: Project) -> None:
     assert any(name.startswith("polars ") for name in project.parts()[1])
 
 
-def test_a_function_over_polars_has_one_fingerprint_in_every_process(tmp_path: Path) -> None:
-    (tmp_path / "over_polars.py").write_text(
-        "import polars as pl\n\ndef tidy(rows):\n    return rows.with_columns(pl.col('a').dt.hour())\n"
-    )
-    script = "from pathlib import Path; from over_polars import tidy; from clew.fingerprints import fingerprint; print(fingerprint(tidy, Path('.')).digest)"
-    digests = {
-        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
-        for _ in range(2)
-    }
-    assert len(digests) == 1
+def test_a_function_has_one_fingerprint_in_every_process_and_as_a_script(tmp_path: Path) -> None:
+    printing = "from clew.fingerprints import fingerprint; from pathlib import Path; print(fingerprint(tidy, Path('.')).digest)"
+    tidy = "import polars as pl\n\ndef tidy(rows):\n    return rows.with_columns(pl.col('a').dt.hour())\n\n"
+    (tmp_path / "over_polars.py").write_text(f"{tidy}if __name__ == '__main__':\n    {printing}\n")
+    commands = [["-c", f"from over_polars import tidy; {printing}"]] * 2 + [["over_polars.py"]]
+    runs = [subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True) for command in commands]
+    assert len({run.stdout for run in runs}) == 1

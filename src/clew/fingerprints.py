@@ -98,7 +98,13 @@ def _digest(text: str | bytes) -> str:
 
 
 def _name_of(value: Any) -> str:
-    return f"{getattr(value, '__module__', None) or '?'}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return f"{_module_name(getattr(value, '__module__', None) or '?')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+
+
+def _module_name(module: str) -> str:
+    """``python flights.py`` and ``clew build`` run the same code, the one as ``__main__``: it counts by its file's name in both."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None) if module == "__main__" else None
+    return module if file is None else Path(file).stem
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from clew.datasets.preparation import conform, prepare
 from clew.datasets.schema import Growth
 from clew.definitions import DatasetDefinition, definition_digest
 from clew.errors import ClewError, Invalid, NotFound, Refused
+from clew.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,7 +46,9 @@ def ingest(backend: Backend, dataset: "Dataset[..., Any]", file: Path, *, replac
     """
     if not file.is_file():
         raise NotFound(f"there is no file {file} to ingest into {dataset.name}")
-    return ingest_frame(backend, dataset.definition, _read(dataset, file), source=file.name, replace=replace)
+    code = fingerprint(dataset.function, backend.settings.root).digest
+    digest = definition_digest(dataset.definition, code)
+    return ingest_frame(backend, dataset.definition, _read(dataset, file), source=file.name, replace=replace, digest=digest)
 
 
 def ingest_frame(
@@ -57,7 +60,7 @@ def ingest_frame(
     replace: bool = False,
     digest: str | None = None,
 ) -> Ingested:
-    """The same for rows in memory, as the dataset's function would have made them."""
+    """The same for rows in memory, as the dataset's function would have made them; ``digest`` names declaration and code."""
     root, name = backend.settings.root, definition.name
     rules = expectation_file.read(root, name)
     rows = prepare(frame, definition, source)
