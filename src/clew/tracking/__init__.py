@@ -1,0 +1,1 @@
+"""Runs: parameters, metric series, output, artifacts, environment, and the search over them."""
