@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clew.storage.blobs import Blob
     from clew.storage.tables import TablePin
 
-__all__ = ["Backend", "HttpBackend", "LocalBackend", "connect", "current", "use"]
+__all__ = ["Backend", "HttpBackend", "LocalBackend", "active", "connect", "current", "use"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -228,6 +228,12 @@ def current() -> Backend:
             _current = connect()
             _current._process = os.getpid()  # type: ignore[attr-defined]  # a fork must not share connections
         return _current
+
+
+def active() -> Backend | None:
+    """The backend that this process uses already, without connecting one."""
+    with _lock:
+        return _current if _current is not None and getattr(_current, "_process", os.getpid()) == os.getpid() else None
 
 
 def use(backend: Backend | None) -> None:

@@ -37,6 +37,8 @@ class TrainingData:
         The features, in order; every other column where it is left out.
     block, zone
         The unit of independence, a whole number of days or a part of one, in a zone.
+    refit
+        Whether these rows are for the last training, after the gate: see ``split``.
 
     Examples
     --------
@@ -60,12 +62,14 @@ class TrainingData:
         features: Sequence[str] | None = None,
         block: str = "1d",
         zone: str = "UTC",
+        refit: bool = False,
     ) -> None:
         named = [label, *([time] if time else []), *key, *entities, *(features or ())]
         absent = [name for name in named if name not in frame.columns]
         if absent:
             raise Invalid(f"the frame has no column {absent[0]!r}; it has {', '.join(frame.columns)}")
         self.label_name, self.time_name, self.block, self.zone = label, time, block, zone
+        self._refit = refit
         apart = {label, time, *key, *entities}
         self._names = tuple(name for name in frame.columns if name not in apart) if features is None else tuple(features)
         self._key = tuple(dict.fromkeys(key)) or ((time,) if time else ())
@@ -135,6 +139,9 @@ class TrainingData:
         """(train, valid): the share ``valid`` of the rows that come last by a column, the event time where none is named.
 
         By time, a block is never torn in two: the validation begins with a block, nearest to the share from below.
+
+        In a refit ``train`` is every row, those of ``valid`` among them: what the validation was for has been decided, and figures on
+        it then say nothing.
         """
         import numpy as np
 
@@ -150,7 +157,7 @@ class TrainingData:
             later = order > np.quantile(order, 1 - valid, method="lower")
         if not later.any() or later.all():
             raise Invalid(f"{len(self):,} rows with {len(np.unique(order)):,} values of {by!r} can't be split")
-        return Split(self.filter(~later), self.filter(later))
+        return Split(self if self._refit else self.filter(~later), self.filter(later))
 
     def blocks(self) -> "npt.NDArray[np.int64]":
         """The number of each row's block, counted from 1970 in the zone: days, for ``block="1d"``."""

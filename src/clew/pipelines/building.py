@@ -1,0 +1,147 @@
+"""Building an asset: everything stale upstream of it, in order, each step cached under its key."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from clew.backend import Backend
+from clew.catalog import service as catalog
+from clew.catalog.schema import AssetVersion, DefinitionDraft, VersionRef
+from clew.definitions import FeaturesDefinition, ModelDefinition, TrainingSetDefinition, WindowsDefinition, kind_of, to_document
+from clew.errors import BuildFailed, Invalid
+from clew.pipelines import service
+from clew.pipelines.executors import Executor
+from clew.pipelines.graph import Graph, inputs_of
+from clew.pipelines.planning import Planner
+from clew.pipelines.schema import StepKey
+from clew.pipelines.tracing import tracing
+from clew.sdk.assets import Asset, Declared
+
+__all__ = ["Builder", "NoProgress", "Progress"]
+
+
+class Progress(Protocol):
+    """What a build tells while it runs; called from the thread that builds."""
+
+    def started(self, step: str, total: int | None = None) -> None:
+        """A step begins, of ``total`` parts where that is known."""
+        ...
+
+    def advanced(self, step: str, message: str = "") -> None:
+        """One part of a step is done."""
+        ...
+
+    def finished(self, step: str, outcome: str) -> None:
+        """A step is done; the outcome is a line for people."""
+        ...
+
+
+class NoProgress:
+    """Tells nobody."""
+
+    def started(self, step: str, total: int | None = None) -> None:
+        """Silent."""
+
+    def advanced(self, step: str, message: str = "") -> None:
+        """Silent."""
+
+    def finished(self, step: str, outcome: str) -> None:
+        """Silent."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A step's result: the version, what was read on the way, and the run that it was made in."""
+
+    version: AssetVersion
+    trace: dict[str, str]
+    run_id: str | None = None
+
+
+class Builder:
+    """Builds assets of one graph on one backend. Not thread-safe; two builders of one asset settle on one version."""
+
+    def __init__(self, backend: Backend, graph: Graph, *, executor: Callable[[], Executor], progress: Progress | None = None) -> None:
+        self.backend = backend
+        self.graph = graph
+        self.planner = Planner(backend, graph)
+        self.progress: Progress = progress or NoProgress()
+        self.open_executor = executor
+        self.source: str | None = None
+
+    def apply(self, *, prune: bool = False, dry_run: bool = False) -> Any:
+        """Make what is declared the project's definitions, each with the source snapshot that holds its code."""
+        drafts = [self._draft(one) for one in (*self.graph.assets.values(), *(gate for gates in self.graph.gates.values() for gate in gates))]
+        return self.apply_drafts(drafts, prune=prune, dry_run=dry_run)
+
+    def apply_drafts(self, drafts: list[DefinitionDraft], *, prune: bool, dry_run: bool) -> Any:
+        if not dry_run:
+            self.source = self.snapshot()
+        return self.backend.call(catalog.apply_definitions, drafts, source=self.source, prune=prune, dry_run=dry_run)
+
+    def _draft(self, declared: Declared) -> DefinitionDraft:
+        definition = declared.definition
+        return DefinitionDraft(kind_of(definition), definition.name, self.planner.digest(declared), to_document(definition))
+
+    def snapshot(self) -> str:
+        """The digest of the project's source as it is now."""
+        from clew.tracking.source import snapshot
+
+        return snapshot(self.backend, self.backend.settings.root).digest
+
+    def build(self, target: str) -> AssetVersion:
+        """The target's version, with everything stale upstream built before it.
+
+        Raises ``BuildFailed`` when a step fails; what was built before it stays, and is cached for the next try.
+        """
+        versions: dict[str, AssetVersion] = {}
+        for asset in self.graph.upstream(target):
+            versions[asset.name] = self._step(asset, versions)
+        return versions[target]
+
+    def _step(self, asset: Asset, versions: Mapping[str, AssetVersion]) -> AssetVersion:
+        latest = self.planner.latest(asset.name)
+        if self.graph.is_source(asset.name):
+            if latest is None:
+                raise Invalid(f"{asset.name} has no rows yet, so nothing can be built from it; `clew ingest {asset.name} <file>` brings some")
+            return latest
+        inputs = {name: versions[name] for name in inputs_of(asset.definition)}
+        key = self.planner.key(asset, inputs)
+        record = self.planner.cached(asset, key)
+        if record is not None:
+            self.progress.finished(asset.name, f"cached: {asset.name}@{record.number}")
+            return self.backend.call(catalog.get_version, asset.name, record.number)
+        why = self.planner.difference(asset, key) if latest else "the first version"
+        began = time.monotonic()
+        self.progress.started(asset.name)
+        made = self._make(asset, inputs, key, why)
+        seconds = time.monotonic() - began
+        self.backend.call(service.record_build, asset.name, made.version.number, key, made.trace, seconds, made.run_id)
+        self.progress.finished(asset.name, f"{made.version.ref}: {made.version.why}")
+        return made.version
+
+    def _make(self, asset: Asset, inputs: Mapping[str, AssetVersion], key: StepKey, why: str) -> Made:
+        definition = asset.definition
+        if isinstance(definition, ModelDefinition):
+            from clew.pipelines.models import ModelBuild
+
+            return ModelBuild(self, asset, definition, inputs[definition.training_set], key, why).run()
+        settings = self.backend.settings
+        refs = {name: VersionRef(version.name, version.number) for name, version in inputs.items()}
+        try:
+            with tracing(settings.root, (settings.home,)) as trace:
+                version = self._make_table(asset, refs, why)
+        except BuildFailed as error:
+            raise BuildFailed(f"{asset.name}: {error.message}", asset=asset.name, **error.details) from error
+        return Made(version, trace.to_dict())
+
+    def _make_table(self, asset: Asset, refs: Mapping[str, VersionRef], why: str) -> AssetVersion:
+        from clew.feature_store import training, views
+
+        definition, digest = asset.definition, self.planner.digest(asset)
+        if isinstance(definition, WindowsDefinition | FeaturesDefinition):
+            return views.build_view(self.backend, definition, digest, inputs=refs, function=asset.function, why=why)
+        assert isinstance(definition, TrainingSetDefinition)  # the other kinds are sources and models
+        functions = {use.view: one.function for use in definition.features if (one := self.graph.assets[use.view]).function is not None}
+        return training.assemble(self.backend, definition, digest, inputs=refs, functions=functions, why=why)

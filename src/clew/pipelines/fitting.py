@@ -1,0 +1,133 @@
+"""Training in a worker: the user's function on rows handed over as a file, under a run of its own."""
+
+import pickle
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clew.errors import BuildFailed, ClewError, Pruned
+from clew.settings import Settings
+from clew.tuning.study import Value
+
+if TYPE_CHECKING:
+    from clew.feature_store.training_data import TrainingData
+
+__all__ = ["Fit", "Fitted", "RowsFile", "fit", "load_fitted", "write_rows"]
+
+
+@dataclass(frozen=True)
+class RowsFile:
+    """Training rows as an Arrow file, memory-mapped by each worker, with what tells their columns apart."""
+
+    path: Path
+    label: str
+    time: str | None
+    key: tuple[str, ...]
+    entities: tuple[str, ...]
+    features: tuple[str, ...]
+    block: str
+    zone: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit to do. ``refit`` trains on every row: a split inside the function then gives all of them as its first part."""
+
+    settings: Settings
+    files: tuple[Path, ...]
+    model: str
+    rows: RowsFile
+    parameters: Mapping[str, Value]
+    seed: int | None
+    title: str
+    result: Path
+    parent: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    refit: bool = False
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of a fit: ``result`` holds the fitted model, unless the trial was cut short or failed."""
+
+    run_id: str
+    status: str
+    metrics: dict[str, float]
+    trace: dict[str, str]
+    result: Path
+    error: str | None = None
+
+
+def write_rows(data: "TrainingData", path: Path) -> RowsFile:
+    """Hand training rows over as a file."""
+    data.frame().write_ipc(path, compression="uncompressed")
+    return RowsFile(
+        path, data.label_name, data.time_name, tuple(data.keys.columns), tuple(data.entities.columns), data.features, data.block, data.zone
+    )
+
+
+def _read_rows(rows: RowsFile, *, refit: bool) -> "TrainingData":
+    import polars as pl
+
+    from clew.feature_store.training_data import TrainingData
+
+    frame = pl.read_ipc(rows.path, memory_map=True)
+    return TrainingData(
+        frame, label=rows.label, time=rows.time, key=rows.key, entities=rows.entities, features=rows.features, block=rows.block, zone=rows.zone, refit=refit
+    )
+
+
+def fit(task: Fit) -> Fitted:
+    """Run the model's function. A failure is told in the answer, so that the other trials of a study go on."""
+    from clew import backend as backends
+    from clew.pipelines.tracing import tracing
+    from clew.sdk.files import find_declared
+    from clew.sdk.runs import run
+
+    settings = task.settings
+    if backends.active() is None:
+        backends.use(backends.connect(settings=settings))
+    declared = find_declared(settings, "model", task.model, task.files)
+    assert declared.function is not None  # a model always has its function
+    data = _read_rows(task.rows, refit=task.refit)
+    seeds = {} if task.seed is None else {"seed": task.seed}
+    logged: dict[str, float] = {}
+    status, error, trace = "finished", None, {}
+    recorded = run(task.title, params=dict(task.parameters), parent=task.parent, seed=task.seed, tags=dict(task.tags), experiment=task.model)
+    recorded.observer = lambda values, step: logged.update(values)
+    try:
+        with recorded, tracing(settings.root, (settings.home, task.rows.path.parent)) as seen:
+            recorded.facts({"training": {"rows": len(data), "features": list(data.features), **dict(task.facts)}})
+            fitted = declared.function(data, **dict(task.parameters), **seeds)
+            if fitted is None:
+                raise BuildFailed(f"{task.model} returned nothing; its function returns the fitted model", model=task.model)
+            _keep(fitted, task.result)
+        trace = seen.to_dict()
+    except Pruned:
+        status = "pruned"
+    except ClewError as failure:
+        status, error = "failed", failure.message
+    except Exception as failure:  # noqa: BLE001 - the user's code; its run holds the traceback, the build goes on or says so
+        status, error = "failed", f"{type(failure).__name__}: {failure} ({_place(failure)})"
+    return Fitted(recorded.id, status, logged, trace, task.result, error)
+
+
+def _keep(fitted: object, result: Path) -> None:
+    part = result.with_suffix(".part")
+    with part.open("wb") as file:
+        pickle.dump(fitted, file, protocol=5)
+    part.replace(result)
+
+
+def load_fitted(fitted: Fitted) -> object:
+    """The fitted model. Unpickles what this build's own worker wrote in the build's own folder: never anything that was uploaded."""
+    with fitted.result.open("rb") as file:
+        return pickle.load(file)  # noqa: S301 - see above
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no frame"

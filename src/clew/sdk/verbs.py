@@ -1,0 +1,81 @@
+"""Verbs: what is declared is applied, planned, built and explained. The first one connects, and nothing before it."""
+
+from typing import TYPE_CHECKING, Any
+
+from clew.backend import current
+from clew.catalog.schema import ApplyResult, AssetVersion, DefinitionDraft
+from clew.errors import Invalid
+from clew.sdk import declarations
+from clew.sdk.assets import Asset
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from clew.pipelines.building import Builder, Progress
+    from clew.pipelines.schema import Plan
+    from clew.sdk.training import TrainingSet
+
+__all__ = ["apply", "build", "builder", "plan", "preview", "why"]
+
+
+def builder(*, executor: str = "processes", workers: int | None = None, progress: "Progress | None" = None) -> "Builder":
+    """A builder over everything that was declared, on the current backend."""
+    from clew.pipelines.building import Builder
+    from clew.pipelines.executors import open_executor
+    from clew.pipelines.graph import Graph
+
+    graph = Graph.of(declarations.all_declared())
+    return Builder(current(), graph, executor=lambda: open_executor(executor, workers), progress=progress)
+
+
+def apply(*, prune: bool = False, dry_run: bool = False) -> ApplyResult:
+    """Make what the imported files declare the project's definitions; what would be removed is listed, and goes with ``prune`` only."""
+    from clew.definitions import kind_of, to_document
+
+    made = builder()
+    drafts = [
+        DefinitionDraft(kind_of(one.definition), one.name, made.planner.digest(one), to_document(one.definition)) for one in declarations.all_declared()
+    ]
+    result: ApplyResult = made.apply_drafts(drafts, prune=prune, dry_run=dry_run)
+    return result
+
+
+def build(asset: Asset | str, *, executor: str = "processes", workers: int | None = None, progress: "Progress | None" = None) -> AssetVersion:
+    """Build everything stale upstream of an asset, then the asset; its version. What nothing has changed for is not built again.
+
+    ``executor`` is ``processes`` (of this machine), ``in_process`` (one after the other, for a debugger) or ``ray``. Raises
+    ``BuildFailed`` when a step of the user's fails.
+    """
+    apply()
+    return builder(executor=executor, workers=workers, progress=progress).build(_name(asset))
+
+
+def plan(asset: Asset | str) -> "Plan":
+    """What a build would do with each asset upstream, and why."""
+    return builder().planner.plan(_name(asset))
+
+
+def why(asset: Asset | str) -> str:
+    """The first thing that differs from the last build, in words; for an asset whose input changed, what changed there."""
+    steps = plan(asset).steps
+    for step in steps:
+        if step.state in ("stale", "new", "waits"):
+            return f"{step.name} is {'waiting' if step.state == 'waits' else step.state}: {step.reason}"
+    return f"{steps[-1].name}: {steps[-1].reason}"
+
+
+def preview(training_set: "TrainingSet", *, rows: int = 1_000) -> "pl.DataFrame":
+    """The first rows of a training set, joined now and stored nowhere."""
+    from clew.feature_store import training
+
+    graph = builder().graph
+    functions: dict[str, Any] = {name: one.function for name, one in graph.assets.items() if one.function is not None}
+    return training.preview(current(), training_set.definition, rows=rows, functions=functions)
+
+
+def _name(asset: Asset | str) -> str:
+    if isinstance(asset, str):
+        return asset
+    if isinstance(asset, Asset):
+        return asset.name
+    raise Invalid(f"{asset!r} is no asset; datasets, feature views, training sets and models are built")
