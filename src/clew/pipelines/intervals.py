@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from clew.errors import Invalid
 
@@ -84,6 +83,8 @@ def blocked_difference(
 
 def tail_probability(interval: Interval, null: float = 0.0, *, below: bool = False) -> float:
     """The p-value of ``null`` under the interval's own Student distribution: two-sided, or with ``below`` that the truth lies under it."""
+    from scipy import stats
+
     freedom = interval.blocks - 1
     error = (interval.high - interval.estimate) / float(stats.t.ppf((1 + interval.level) / 2, freedom))
     if error == 0:
@@ -93,6 +94,8 @@ def tail_probability(interval: Interval, null: float = 0.0, *, below: bool = Fal
 
 
 def _student(estimate: float, error: float, level: float, blocks: int, rows: int) -> Interval:
+    from scipy import stats  # half a second to import, and only needed here
+
     reach = float(stats.t.ppf((1 + level) / 2, blocks - 1)) * error
     return Interval(estimate, estimate - reach, estimate + reach, level, blocks, rows)
 
