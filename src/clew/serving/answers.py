@@ -2,6 +2,7 @@
 
 import fcntl
 import heapq
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from clew.access.service import own_blob
 from clew.clock import from_micros, wall_now
 from clew.errors import Conflict, NotFound
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
@@ -19,21 +21,16 @@ from clew.serving.prediction_log import decode_id, encode_id, is_finished, read_
 from clew.serving.records import Record, decode_record, from_row, to_frame
 from clew.serving.schema import Answer, Compaction, Truth, compacted_segments
 from clew.settings import Settings
+from clew.storage.blobs import Blob
 from clew.storage.tables import TablePin
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "all_answers",
-    "compact_predictions",
-    "find_record",
-    "get_prediction",
-    "latest_answers",
-    "log_folder",
-    "scan_predictions",
-    "to_answer",
-]
+    "all_answers", "compact_predictions", "export_answers", "find_record", "get_prediction", "latest_answers", "log_folder",
+    "scan_predictions", "to_answer",
+]  # fmt: skip
 
 _MAX_LIMIT = 500
 Found = tuple[str, Record]
@@ -107,6 +104,18 @@ def all_answers(context: Context, endpoint: str, start: datetime | None = None, 
 def _place(identifier: str) -> tuple[int, int]:
     address = decode_id(identifier)
     return address.segment, address.offset
+
+
+@operation("POST /projects/{project}/endpoints/{name}/exports", permission="serving.read", kind="staged")
+def export_answers(context: Context, name: str, start: datetime | None = None, end: datetime | None = None) -> Blob:
+    """Every answer of an endpoint by event time, errors too, as a Parquet file to download."""
+    with context.reading() as inside:
+        rows = all_answers(inside, name, start, end)
+    content = io.BytesIO()
+    rows.write_parquet(content, compression="zstd")
+    blob = context.blobs.put(content.getvalue())
+    context.run_write(lambda inside: own_blob(inside, blob))
+    return blob
 
 
 def find_record(context: Context, prediction_id: str) -> Record:

@@ -77,10 +77,10 @@ def _fields(context: Context, training: TrainingSetDetails) -> tuple[RequestFiel
 
 
 def _sources(context: Context, views: Iterable[UsedView]) -> dict[str, str]:
-    """By view the snapshot that holds the code of its request features."""
+    """By view the snapshot that holds its function's code. Serving runs those of request features; recomputing runs all."""
     found = {}
     for use in used_views(views):
-        if use.details.kind == "request":
+        if isinstance(from_document(use.details.definition), FeaturesDefinition):
             try:
                 definition = catalog.get_definition(context, "feature_view", use.view, use.definition_digest or None)
             except NotFound:  # built without `apply`, as tests do: the file itself is all there is

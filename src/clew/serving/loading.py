@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import ClewError, Unavailable
 from clew.serving.runtime import DirectSource, LiveRoute
 from clew.serving.schema import Route
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from clew.feature_store.reader import FeatureReader
     from clew.serving.runtime import FeatureSource, Matrix
 
-__all__ = ["Kept", "load"]
+__all__ = ["Kept", "functions_of", "load"]
 
 _FILES = "files"
 
@@ -95,7 +96,7 @@ def _view_source(route: Route, kept: Kept, settings: Settings, project: str, bac
     from clew.feature_store.reader import FeatureReader
 
     document = route.document
-    functions = _functions(route, {view: kept.source(digest, backend) for view, digest in document.sources.items()})
+    functions = functions_of(route, kept, backend, request_only=True)
     store = open_store(settings.online_url, durability=settings.durability)
     assert document.time is not None  # a training set has one
     reader = FeatureReader(document.uses, store, project=project, time=document.time, functions=functions)
@@ -116,18 +117,21 @@ class _ViewSource:
         return found.matrix if self._order is None else found.matrix[:, self._order].copy(), missing
 
 
-def _functions(route: Route, folders: dict[str, Path]) -> "dict[str, ViewFunction]":
-    """The functions of the request's views, each from its own snapshot."""
-    from clew.feature_store.reading import load_functions
+def functions_of(route: Route, kept: Kept, backend: "Backend | None", *, request_only: bool = False) -> "dict[str, ViewFunction]":
+    """The functions of the route's views, each from its own snapshot; those of request features alone with ``request_only``."""
+    from clew.feature_store.functions import load_function
     from clew.serving.documents import used_views
 
     found: dict[str, ViewFunction] = {}
     for use in used_views(route.document.uses):
-        if use.details.kind == "request":
-            folder = folders.get(use.view)
-            if folder is not None:
-                _forget_modules(folder)
-            found |= load_functions((use,), folder)
+        definition = from_document(use.details.definition)
+        if not isinstance(definition, FeaturesDefinition) or (request_only and use.details.kind != "request"):
+            continue
+        digest = route.document.sources.get(use.view)
+        folder = None if digest is None else kept.source(digest, backend)
+        if folder is not None:
+            _forget_modules(folder)
+        found[use.view] = load_function(definition.function, folder)
     return found
 
 

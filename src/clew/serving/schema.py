@@ -118,7 +118,7 @@ class RouteDocument:
     """Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
 
     ``onnx`` is the digest of the model's blob; ``features`` its inputs in order; ``uses`` the views that give them, none for a model
-    whose inputs stand in the request; ``sources`` says by view which source snapshot holds the code of its request features.
+    whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code.
     """
 
     endpoint: str

@@ -35,7 +35,7 @@ from clew.storage.events import emit
 
 __all__ = [
     "CHAMPION", "answers", "deploy", "deploy_ungated", "endpoint_status", "explaining", "list_endpoints", "list_serving_processes",
-    "live_routes", "report_serving", "rollback", "route_history",
+    "live_routes", "report_serving", "rollback", "route_history", "whole_route",
 ]  # fmt: skip
 
 CHAMPION = "champion"
@@ -185,6 +185,12 @@ def route_history(context: Context, name: str, cursor: str | None = None, limit:
     rows = list(context.db.execute(query.order_by(routes.c.epoch.desc()).limit(limit + 1)))
     found = [brief(as_route(row, in_force=row.epoch == epoch)) for row in rows[:limit]]
     return Page(found, encode_cursor({"epoch": found[-1].epoch}) if len(rows) > limit else None)
+
+
+@operation("GET /projects/{project}/endpoints/{name}/routes/{epoch}", permission="serving.read", kind="read")
+def whole_route(context: Context, name: str, epoch: int) -> Route:
+    """One route with its whole document, as the serving processes have it."""
+    return get_route(context, name, epoch)
 
 
 @operation("GET /projects/{project}/endpoints/{name}", permission="serving.read", kind="read")

@@ -1,0 +1,114 @@
+"""Measuring skew by replay, on a client's side: what was served is recomputed from today's data, as known at each row's time."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew.backend import Backend
+from clew.clock import to_micros
+from clew.datasets.profile import Column
+from clew.datasets.rows import to_frame
+from clew.monitoring.schema import FeatureSkew, SkewReport
+from clew.monitoring.service import record_skew
+from clew.monitoring.skew import TOLERANCE, compare
+from clew.serving.answers import export_answers
+from clew.serving.loading import Kept, functions_of
+from clew.serving.schema import Route
+from clew.serving.service import whole_route
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from clew.feature_store.functions import ViewFunction
+
+__all__ = ["measure_skew"]
+
+
+def measure_skew(
+    backend: Backend,
+    name: str,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    sample: int | None = None,
+    tolerance: float = TOLERANCE,
+    functions: "Mapping[str, ViewFunction] | None" = None,
+) -> SkewReport:
+    """Recompute the answers of a span of event time, all or the newest ``sample`` of them, and keep the report.
+
+    ``functions`` are the views' own, by view; without, they come from the source snapshots that the route names.
+    """
+    import polars as pl
+
+    export = backend.call(export_answers, name, start, end)
+    answers = pl.read_parquet(backend.download(export.digest)).filter(pl.col("error").is_null())
+    if sample is not None:
+        answers = answers.tail(sample)
+    found: dict[str, FeatureSkew] = {}
+    rows = 0
+    for (epoch,), part in answers.partition_by("epoch", as_dict=True, maintain_order=True).items():
+        route = backend.call(whole_route, name, int(epoch))
+        if route.document.training_set is None:
+            continue  # its features stood in the request: there is nothing to recompute
+        rows += part.height
+        for one in _of_route(backend, route, part, tolerance, functions):
+            found[one.feature] = _joined(found.get(one.feature), one)
+    features = list(found.values())
+    report = SkewReport(
+        name, start, end, rows, sum(one.rows for one in features), sum(one.differing for one in features),
+        max((one.largest for one in features), default=0.0), tolerance, features,
+    )  # fmt: skip
+    backend.call(record_skew, name, report)
+    return report
+
+
+def _of_route(
+    backend: Backend, route: Route, answers: "pl.DataFrame", tolerance: float, functions: "Mapping[str, ViewFunction] | None"
+) -> list[FeatureSkew]:
+    import numpy as np
+
+    from clew.feature_store.reading import recompute
+
+    document = route.document
+    assert document.time is not None  # a training set has one
+    if functions is None:
+        functions = functions_of(route, Kept(backend.settings, backend.project), backend)
+    again = recompute(backend, _requests(route, answers), document.time, document.uses, dict(functions))
+    width = len(document.features)
+    served = np.array(answers["features"].to_list(), np.float32).reshape(-1, width)
+    views = {column: f"{use.view}@{use.number}" for use in document.uses for column in use.columns}
+    recomputed = again.select(document.features).to_numpy().astype(np.float32, copy=False)
+    return compare(
+        served, recomputed, [(one, views[one]) for one in document.features], answers["prediction_id"].to_list(), tolerance=tolerance
+    )
+
+
+def _requests(route: Route, answers: "pl.DataFrame") -> "pl.DataFrame":
+    """What was asked, in the types of the route's fields."""
+    columns = [Column(field.name, field.dtype, None, 0, None, None, None) for field in route.document.fields]
+    rows = [msgspec.json.decode(row) for row in answers["row"]]
+    times = {field.name: field.dtype for field in route.document.fields if field.dtype.startswith("Date")}
+    for row in rows:
+        for name, dtype in times.items():
+            if row[name] is not None:
+                row[name] = _stored(row[name], dtype)
+    return to_frame(rows, columns)
+
+
+def _stored(text: str, dtype: str) -> Any:
+    if dtype == "Date":
+        return date.fromisoformat(text).toordinal() - date(1970, 1, 1).toordinal()
+    return to_micros(datetime.fromisoformat(text))
+
+
+def _joined(one: FeatureSkew | None, other: FeatureSkew) -> FeatureSkew:
+    """Two routes' findings of one feature; the example is that of the larger difference."""
+    if one is None:
+        return other
+    worse = one if one.largest >= other.largest else other
+    return FeatureSkew(
+        worse.feature, worse.view, one.rows + other.rows, one.differing + other.differing, worse.largest, worse.example, worse.served,
+        worse.recomputed,
+    )  # fmt: skip

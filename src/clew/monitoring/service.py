@@ -1,0 +1,122 @@
+"""Performance on matured labels, skew reports, and reading both."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from clew.catalog import service as catalog
+from clew.clock import parse_duration, wall_now
+from clew.errors import Invalid
+from clew.feature_store.schema import TrainingSetDetails
+from clew.monitoring.performance import measure
+from clew.monitoring.schema import PerformanceReport, Report, SkewReport, monitoring_reports
+from clew.operations import Context, Page, operation
+from clew.serving import truths
+from clew.serving.answers import all_answers
+from clew.serving.routing import endpoint_row, get_route
+from clew.storage.events import emit
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["list_reports", "measure_performance", "record_skew"]
+
+_MAX_LIMIT = 200
+
+
+@operation("POST /projects/{project}/endpoints/{name}/performance", permission="monitoring.measure", kind="staged")
+def measure_performance(context: Context, name: str, start: datetime | None = None, end: datetime | None = None) -> PerformanceReport:
+    """How the endpoint did on answers by event time, from ``start`` to before ``end``, whose labels have matured. The report is kept."""
+    with context.reading() as inside:
+        training = _training_set(inside, name)
+        found = _outcomes(inside, name, training, start, end)
+    report = _report(context, name, training, found, start, end)
+    context.run_write(lambda inside: _store(inside, name, "performance", report))
+    return report
+
+
+def _training_set(context: Context, name: str) -> TrainingSetDetails:
+    route = get_route(context, name, endpoint_row(context, name).epoch)
+    reference = route.document.training_set
+    if reference is None:
+        raise Invalid(
+            f"{route.ref} was registered without a training set, so nothing says what its label is; there is no truth to compare with"
+        )
+    return msgspec.convert(catalog.get_version(context, reference.name, reference.number).details, TrainingSetDetails)
+
+
+def _outcomes(context: Context, name: str, training: TrainingSetDetails, start: datetime | None, end: datetime | None) -> "pl.DataFrame":
+    """Answers by key, the newest of each, with ``label``, null where none came in time; errors have no probability."""
+    import polars as pl
+
+    rows = all_answers(context, name, start, end)
+    errors = rows.filter(pl.col("error").is_not_null())
+    answered = rows.filter(pl.col("error").is_null())
+    asked = [msgspec.json.decode(row) for row in answered["row"]]
+    keys = [msgspec.json.encode([row[column] for column in training.key]).decode() for row in asked]
+    newest = answered.with_columns(_key=pl.Series(keys, dtype=pl.String), _place=pl.int_range(pl.len()))
+    newest = newest.sort("at").unique("_key", keep="last").sort("_place")
+    wanted = [asked[place] for place in newest["_place"]]
+    labels = truths.labels_of(context, training.label_dataset.name, training.label, training.key, wanted)
+    within = parse_duration(training.label_within)
+    values = [
+        found[0] if found is not None and (found[1] is None or found[1] <= event_time + within) else None
+        for found, event_time in zip(labels, newest["event_time"], strict=True)
+    ]
+    return pl.concat([newest.with_columns(label=pl.Series(values, dtype=pl.Float64)), errors], how="diagonal")
+
+
+def _report(
+    context: Context, name: str, training: TrainingSetDetails, found: "pl.DataFrame", start: datetime | None, end: datetime | None
+) -> PerformanceReport:
+    import polars as pl
+
+    answered = found.filter(pl.col("error").is_null())
+    figures = measure(
+        answered["event_time"],
+        answered["probability"].to_numpy(),
+        answered["label"].fill_null(float("nan")).to_numpy(),
+        now=context.now,
+        label_within=training.label_within,
+        block=training.block,
+        zone=training.zone,
+    )
+    by_version = answered.group_by("model", "number").len().sort("model", "number")
+    versions = {f"{row['model']}@{row['number']}": row["len"] for row in by_version.iter_rows(named=True)}
+    word: Literal["measured", "not enough data yet"] = "measured" if figures.enough else "not enough data yet"
+    errors = found.height - answered.height
+    return PerformanceReport(name, start, end, answered.height, errors, versions, word, figures, context.now)
+
+
+@operation("POST /projects/{project}/endpoints/{name}/skew", permission="monitoring.measure", kind="write")
+def record_skew(context: Context, name: str, report: SkewReport) -> Report:
+    """Keep what a client found when it recomputed served rows: the features' functions are the user's code, which no server runs."""
+    endpoint_row(context, name)
+    emit(context, "skew.measured", name, {"rows": report.rows, "differing": report.differing})
+    return _store(context, name, "skew", report)
+
+
+def _store(context: Context, name: str, kind: str, body: PerformanceReport | SkewReport) -> Report:
+    row = {"project": context.project, "endpoint": name, "kind": kind, "body": body, "at": wall_now()}
+    made = context.db.execute(sa.insert(monitoring_reports).values(**row))
+    key = made.inserted_primary_key
+    assert key is not None
+    return _as_report(context.db.execute(sa.select(monitoring_reports).where(monitoring_reports.c.id == key[0])).one())
+
+
+def _as_report(row: Any) -> Report:  # Any: a SQLAlchemy row
+    if row.kind == "skew":
+        return Report(row.id, row.endpoint, row.kind, row.at, skew=msgspec.convert(row.body, SkewReport))
+    return Report(row.id, row.endpoint, row.kind, row.at, performance=msgspec.convert(row.body, PerformanceReport))
+
+
+@operation("GET /projects/{project}/endpoints/{name}/reports", permission="monitoring.read", kind="read")
+def list_reports(context: Context, name: str, kind: str | None = None, limit: int = 20) -> Page[Report]:
+    """Reports of an endpoint, newest first."""
+    query = sa.select(monitoring_reports).where(monitoring_reports.c.project == context.project, monitoring_reports.c.endpoint == name)
+    if kind is not None:
+        query = query.where(monitoring_reports.c.kind == kind)
+    ordered = query.order_by(monitoring_reports.c.id.desc()).limit(max(1, min(limit, _MAX_LIMIT)))
+    return Page([_as_report(row) for row in context.db.execute(ordered)])
