@@ -57,6 +57,11 @@ class FunctionWorker:
             raise BuildFailed(content.decode())
         return pl.read_ipc(io.BytesIO(content))
 
+    def start(self) -> None:
+        """Start the process now, so that the first call doesn't wait for its imports."""
+        with self._lock:
+            self._running()
+
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
             command = [sys.executable, "-m", "clew.feature_store.function_worker", msgspec.json.encode(self._reference).decode()]

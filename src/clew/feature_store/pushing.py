@@ -178,6 +178,10 @@ def fill(context: Context, pins: Sequence[PinnedView]) -> tuple[list[str], list[
     store = _store(context)
     done, waiting = [], []
     for view in pins:
+        definition = from_document(view.details.definition)
+        if view.dataset and view.details.kind == "table" and isinstance(definition, FeaturesDefinition):
+            _worker(context, view, definition).start()  # its imports go on while the windows are filled
+    for view in sorted(pins, key=lambda pin: pin.details.kind == "table"):
         try:
             _fill_one(context, store, view)
             done.append(view.address)

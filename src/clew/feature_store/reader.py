@@ -77,8 +77,10 @@ class FeatureReader:
                     raise Invalid(f"the function of {use.view} is not at hand; serving needs the source of the version that it serves")
                 self._schemas[use.view] = request_frame_schema(definition)
         fields = {time: "event time"}
-        fields |= {column: f"entity of {stored.view}" for stored in self._stored.values() for column in stored.fields}
-        fields |= {name: f"field of {view}" for view, schema in self._schemas.items() for name in schema}
+        for stored in self._stored.values():
+            fields = dict.fromkeys(stored.fields, f"entity of {stored.view}") | fields
+        for view, schema in self._schemas.items():
+            fields = dict.fromkeys(schema, f"field of {view}") | fields
         self.fields = fields
         """What a request must name, and what for."""
 

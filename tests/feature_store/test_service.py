@@ -1,0 +1,328 @@
+"""Rows online: what a request reads is what the datasets say was known then, through pushes, files, crashes and reverts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import view_functions
+from small_airline import (
+    CALENDAR,
+    LANDINGS,
+    PACE,
+    SCHEDULE,
+    START,
+    TRAINING,
+    WEATHER,
+    Airline,
+    landing_rows,
+    schedule_rows,
+    weather_rows,
+    weather_view,
+)
+
+from clew.catalog import service as catalog
+from clew.catalog.schema import DefinitionDraft, VersionRef
+from clew.datasets import service as datasets
+from clew.definitions import ViewUse, definition_digest, to_document
+from clew.errors import Conflict, Invalid
+from clew.feature_store import pushing
+from clew.feature_store.online import open_store, view_key
+from clew.feature_store.reader import FeatureReader, stored_views
+from clew.feature_store.reading import load_functions, recompute, scan_version, training_set_details
+from clew.feature_store.schema import PushResult, UsedView
+from clew.feature_store.service import list_pins, pin_views, push_rows, refresh_online, revert_view, unpin_views
+
+ASKED = ["departs", "flight", "carrier", "station", "distance"]
+
+
+def served(airline: Airline, name: str = "training") -> tuple[UsedView, ...]:
+    return training_set_details(airline.backend.call(catalog.resolve, name)).views
+
+
+def pin(airline: Airline, views: Sequence[UsedView]) -> PushResult:
+    refs = [VersionRef(use.view, use.number) for use in stored_views(views)]
+    return airline.backend.call(pin_views, owner="endpoint:late", views=refs)
+
+
+def reader_of(airline: Airline, views: tuple[UsedView, ...]) -> FeatureReader:
+    store = open_store(airline.backend.settings.online_url)
+    return FeatureReader(views, store, project=airline.backend.project, time="departs", functions=load_functions(views))
+
+
+def requests(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    return [row | {"departs": row["departs"].isoformat()} for row in frame.select(ASKED).to_dicts()]
+
+
+def push(airline: Airline, name: str, frame: pl.DataFrame) -> PushResult:
+    return airline.backend.call(push_rows, name=name, rows=frame.to_dicts())
+
+
+def assert_no_skew(airline: Airline, frame: pl.DataFrame, views: tuple[UsedView, ...], reader: FeatureReader | None = None) -> None:
+    """What is read online equals what is computed anew from the datasets."""
+    read = (reader or reader_of(airline, views)).read(requests(frame))
+    offline = recompute(airline.backend, frame, "departs", views, load_functions(views))
+    assert read.names == tuple(offline.columns)
+    np.testing.assert_allclose(read.matrix, offline.fill_null(np.nan).to_numpy(), rtol=1e-6, equal_nan=True)
+
+
+def test_online_features_equal_those_computed_anew_after_the_back_fill(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    result = pin(airline, views)
+    assert (result.views, result.waiting) == (["pace@1", "traffic@1", "station_weather@1"], [])
+    recent = airline.between(START + timedelta(days=1))
+    assert recent.height > 50
+    assert_no_skew(airline, recent, views)
+
+
+def test_a_day_of_pushes_in_whatever_pieces_has_no_skew(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    reader = reader_of(airline, views)
+    late = {"schedule": schedule_rows(airline.later("published")), "landings": landing_rows(airline.later("landed"))}
+    late["weather"] = weather_rows(72).filter(pl.col("hour").dt.epoch("us") >= int(airline.border.timestamp() * 1e6))
+    column = {"schedule": "published", "landings": "landed", "weather": "reported"}
+    for row in airline.later("departs").sort("departs").iter_slices(1):
+        at = row["departs"].dt.epoch("us")[0]
+        for name, frame in late.items():
+            came = pl.col(column[name]).dt.epoch("us") <= at
+            if frame.filter(came).height:
+                assert not push(airline, name, frame.filter(came).sample(fraction=1, shuffle=True, seed=at % 1000)).waiting
+            late[name] = frame.filter(~came)
+        assert_no_skew(airline, row, views, reader)
+
+
+def test_a_push_is_idempotent_and_readable_when_it_returns(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    reader = reader_of(airline, views)
+    one = landing_rows(airline.later("landed")).head(1)
+    asked = airline.frame.head(1).with_columns(departs=one["landed"][0], carrier=pl.lit(one["carrier"][0]))
+    before = reader.read(requests(asked)).matrix[0][reader.names.index("flown_2h")]
+    first, again = push(airline, "landings", one), push(airline, "landings", one)
+    assert (first.added, first.known, first.views) == (1, 0, ["pace@1"])
+    assert (again.added, again.known) == (0, 1)
+    assert reader.read(requests(asked)).matrix[0][reader.names.index("flown_2h")] == before + 1
+
+
+def test_a_row_known_later_is_held_until_then(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    row = {"station": "EWR", "hour": airline.border, "wind": 99.0, "gust": None, "reported": airline.border + timedelta(minutes=40)}
+    assert airline.backend.call(push_rows, name="weather", rows=[row]).views == ["station_weather@1"]
+    reader = reader_of(airline, views)
+    wind = reader.names.index("wind")
+
+    def asked(minutes: int) -> float:
+        at = (airline.border + timedelta(minutes=minutes)).isoformat()
+        return float(reader.read([{"departs": at, "carrier": "UA", "station": "EWR", "distance": 1.0}]).matrix[0][wind])
+
+    assert asked(39) != 99.0
+    assert asked(40) == 99.0
+    assert asked(120) == 99.0
+    assert np.isnan(asked(121))  # past the ttl of two hours
+
+
+def test_an_older_row_does_not_overwrite_a_newer(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    for hour, wind in ((1, 50.0), (0, 5.0)):
+        at = airline.border + timedelta(hours=hour)
+        row = {"station": "EWR", "hour": at, "wind": wind, "gust": None, "reported": at}
+        airline.backend.call(push_rows, name="weather", rows=[row])
+    reader = reader_of(airline, views)
+    asked = {"departs": (airline.border + timedelta(hours=2)).isoformat(), "carrier": "UA", "station": "EWR", "distance": 1.0}
+    assert reader.read([asked]).matrix[0][reader.names.index("wind")] == 50.0
+
+
+def test_rows_whose_push_died_after_the_append_arrive_with_the_next(airline: Airline, monkeypatch: pytest.MonkeyPatch) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    rows = landing_rows(airline.later("landed")).head(6)
+    with monkeypatch.context() as dying:
+        dying.setattr(pushing, "push", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            push(airline, "landings", rows.head(3))
+    airline.backend.call(datasets.cut_tail, name="landings")  # the rows moved into a version meanwhile
+    push(airline, "landings", rows[3:4])
+    asked = airline.frame.filter(pl.col("departs").dt.epoch("us") >= int(airline.border.timestamp() * 1e6)).head(20)
+    assert_no_skew(airline, asked, views)
+    with monkeypatch.context() as dying:
+        dying.setattr(pushing, "push", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            push(airline, "landings", rows[4:6])
+    push(airline, "landings", rows[4:6])  # the client tries again: all rows are known, and still they come
+    assert_no_skew(airline, asked, views)
+
+
+def test_ingested_files_come_online_with_a_refresh(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    airline.ingest(LANDINGS, landing_rows(airline.later("landed")))
+    airline.ingest(SCHEDULE, schedule_rows(airline.later("published")))
+    airline.ingest(WEATHER, weather_rows(72))
+    for name in ("landings", "schedule", "weather"):
+        assert not airline.backend.call(refresh_online, name=name).waiting
+    assert_no_skew(airline, airline.later("departs"), views)
+
+
+def test_a_push_goes_to_every_pinned_version_and_unpinned_ones_are_deleted(airline: Airline) -> None:
+    airline.build()
+    first = served(airline)
+    pin(airline, first)
+    changed = replace(PACE, over=("3h", "1d"))
+    airline.view(changed)
+    second = training_set_details(airline.assemble(replace(TRAINING, name="wider"))).views
+    pin(airline, second)
+    result = push(airline, "landings", landing_rows(airline.later("landed")))
+    assert result.views == ["pace@1", "pace@2"]
+    for views in (first, second):
+        assert_no_skew(airline, airline.later("departs").head(30), views)
+    left = airline.backend.call(unpin_views, owner="endpoint:late", keep=[VersionRef(use.view, use.number) for use in second])
+    assert ("pace", 1) not in {(one.view, one.number) for one in left.items}
+    assert airline.backend.call(list_pins).items == left.items
+    with open_store(airline.backend.settings.online_url).reading() as snapshot:
+        assert snapshot.count(view_key("test", "pace", 1)) == 0
+        assert snapshot.count(view_key("test", "pace", 2)) > 0
+
+
+def test_a_view_whose_function_fails_waits_and_loses_nothing(airline: Airline) -> None:
+    airline.build()
+    failing = weather_view(view_functions.failing)
+    airline.view(failing, function=view_functions.station_weather)  # it could be built, and fails from now on
+    airline.assemble(replace(TRAINING, name="fragile", features=(ViewUse("failing", {}), ViewUse("pace", {}))))
+    result = pin(airline, served(airline, "fragile"))
+    assert result.views == ["pace@1"]
+    assert "no weather today" in result.waiting[0].reason
+    pushed = push(airline, "weather", weather_rows(72).tail(1))
+    assert (pushed.added, pushed.views) == (1, [])
+    assert [one.view for one in pushed.waiting] == ["failing@1"]
+
+
+def test_a_function_that_is_not_additive_is_run_on_all_rows(airline: Airline) -> None:
+    airline.build()
+    airline.view(weather_view(view_functions.daily_rank, ttl=None))
+    airline.assemble(replace(TRAINING, name="ranked", features=(ViewUse("daily_rank", {}),)))
+    views = served(airline, "ranked")
+    pin(airline, views)
+    push(airline, "weather", weather_rows(72).filter(pl.col("hour").dt.epoch("us") >= int(airline.border.timestamp() * 1e6)))
+    assert_no_skew(airline, airline.later("departs").head(20), views)
+
+
+def test_missing_says_what_is_answered_past_the_ttl(airline: Airline) -> None:
+    airline.build()
+    asked = airline.later("departs").tail(20)  # a day after the last report
+    for missing, expected in (("hold", None), (-1.0, -1.0), (None, float("nan"))):
+        definition = replace(weather_view(), name=f"weather_{str(missing).strip('-').replace('.', '_')}", missing=missing)
+        airline.view(definition)
+        airline.assemble(replace(TRAINING, name="t" + definition.name, features=(ViewUse(definition.name, {}),)))
+        views = served(airline, "t" + definition.name)
+        pin(airline, views)
+        assert_no_skew(airline, asked, views)
+        read = reader_of(airline, views).read(requests(asked))
+        stationed = asked["station"].is_not_null().to_numpy()
+        winds = read.matrix[:, 0][stationed]
+        assert (
+            (np.isfinite(winds) & (winds != -1)).all()
+            if expected is None
+            else np.array_equal(winds, np.full(len(winds), expected), equal_nan=True)
+        )
+        assert read.views[0].missing == tuple(bool(one) for one in ~stationed) if missing == "hold" else all(read.views[0].missing)
+
+
+# ── reverts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_revert_brings_definition_data_and_online_rows_back_together_and_back_again(airline: Airline) -> None:
+    backend = airline.backend
+
+    def apply(definition: Any) -> None:
+        draft = DefinitionDraft("feature_view", "pace", definition_digest(definition), to_document(definition))
+        backend.call(catalog.apply_definitions, drafts=[draft])
+
+    apply(PACE)
+    airline.view(PACE)
+    old_rows = scan_version(backend, "pace", 1).collect()
+    airline.ingest(LANDINGS, landing_rows(airline.later("landed")))
+    changed = replace(PACE, over=("5h",))
+    apply(changed)
+    airline.view(changed)
+
+    reverted = backend.call(revert_view, name="pace", number=1)
+    assert (reverted.version.number, reverted.of, reverted.version.why) == (3, 1, "reverted to pace@1")
+    assert backend.call(catalog.resolve, "pace").number == 3
+    assert backend.call(catalog.get_definition, "feature_view", "pace").digest == definition_digest(PACE)
+    assert scan_version(backend, "pace", 3).collect().equals(old_rows)
+    assert reverted.online_rows > 0
+
+    again = backend.call(revert_view, name="pace", number=2)
+    assert again.version.number == 4
+    assert backend.call(catalog.get_definition, "feature_view", "pace").digest == definition_digest(changed)
+    with pytest.raises(Conflict, match="newest version already"):
+        backend.call(revert_view, name="pace", number=4)
+
+
+# ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"carrier": ...}, "row 2 lacks 'carrier', the entity of pace"),
+        ({"departs": ...}, "row 2 lacks 'departs', the event time"),
+        ({"distance": ...}, "row 2 lacks 'distance', the field of calendar"),
+        ({"departs": "2013-04-01T09:00:00"}, "row 2: 'departs' is '2013-04-01T09:00:00', and must be a time with its offset"),
+        ({"departs": "tomorrow"}, "row 2: 'departs' is 'tomorrow'"),
+        ({"departs": None}, "row 2: 'departs' is None"),
+        ({"carrier": 7}, "row 2: carrier=7 can't name the entity of pace: must be text"),
+        ({"distance": "far"}, "row 2: 'distance' is 'far', and calendar takes Float64"),
+    ],
+)
+def test_a_bad_request_is_told_its_row_and_field(airline: Airline, change: dict[str, Any], words: str) -> None:
+    airline.build()
+    reader = reader_of(airline, served(airline))
+    good = requests(airline.frame.head(1))[0]
+    bad = {name: value for name, value in (good | change).items() if value is not ...}
+    with pytest.raises(Invalid) as refused:
+        reader.read([good, bad])
+    assert refused.value.message.startswith(words)
+    assert refused.value.details["row"] == 2
+
+
+def test_an_entity_that_nobody_has_seen_or_that_is_null_has_empty_windows(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    asked = airline.frame.tail(2).with_columns(carrier=pl.Series(["ZZ", None]), station=pl.lit(None, pl.String))
+    assert_no_skew(airline, asked, views)
+    read = reader_of(airline, views).read(requests(asked))
+    assert read.matrix[:, read.names.index("flown_1d")].tolist() == [0.0, 0.0]
+    assert np.isnan(read.matrix[:, read.names.index("late_1d")]).all()
+    assert [one.missing for one in read.views] == [(True, True)] * 3 + [(False, False)]
+
+
+def test_requests_of_the_past_after_those_of_the_present_are_answered_right(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    reader = reader_of(airline, views)
+    ordered = airline.between(START + timedelta(hours=12)).sort("departs")
+    for frame in (ordered.tail(5), ordered.head(5), ordered.tail(5)):
+        assert_no_skew(airline, frame, views, reader)
+
+
+def test_a_reader_without_the_function_of_a_request_view_says_so(airline: Airline) -> None:
+    airline.build()
+    with pytest.raises(Invalid, match="function of calendar is not at hand"):
+        FeatureReader(served(airline), open_store(airline.backend.settings.online_url), project="test", time="departs")
+    assert CALENDAR.request
