@@ -77,6 +77,7 @@ def test_rows_take_the_order_and_types_of_the_versions_before() -> None:
         (rows(y=[1, 2]), "y: is new"),
         (rows().drop("x"), "x: must be there, and is missing"),
         (rows(x=["1", "abc"]), "x: must be Float64, as in the versions before, and is String; broken in row 1 (1), row 2 (abc)"),
+        (rows(x=["1", None]), "x: must be Float64, as in the versions before, and is String; broken in row 1 (1)"),
         (rows(k=[1.0, 1.5]), "k: must be Int64, as in the versions before, and is Float64; broken in row 2 (1.5)"),
     ],
 )
@@ -84,6 +85,12 @@ def test_a_column_that_does_not_fit_the_versions_before_is_refused(frame: pl.Dat
     with pytest.raises(Refused) as raised:
         conform(frame, profile(rows().lazy()), "d")
     assert message in raised.value.message
+
+
+def test_codes_that_look_like_numbers_in_one_file_are_refused() -> None:
+    columns = profile(rows(x=["007", "abc"]).lazy())
+    with pytest.raises(Refused, match="x: must be String, as in the versions before, and is Int64; broken in row 1"):
+        conform(rows(x=[7, 8]), columns, "d")
 
 
 def test_rows_that_are_stored_are_skipped_and_changed_ones_clash() -> None:

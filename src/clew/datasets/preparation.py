@@ -103,21 +103,29 @@ def conform(frame: "pl.DataFrame", columns: tuple[Column, ...], dataset: str, so
     cast = []
     for item in columns:
         column, wanted = frame[item.name], parse_dtype(item.dtype)
-        if column.dtype == wanted:
-            cast.append(column)
-            continue
-        if isinstance(wanted, pl.Datetime) and isinstance(column.dtype, pl.Datetime):
-            changed = column.dt.cast_time_unit(wanted.time_unit).dt.convert_time_zone(wanted.time_zone or "UTC")
-            same = changed.dt.cast_time_unit(column.dtype.time_unit).dt.convert_time_zone(column.dtype.time_zone or "UTC")
-        else:
-            changed = column.cast(wanted, strict=False)
-            same = changed.cast(column.dtype, strict=False)
-        broken = same.ne_missing(column)
-        if item_broken := violation(frame, item.name, f"must be {wanted}, as in the versions before, and is {column.dtype}", broken):
-            problems.append(item_broken)
+        changed, same = _cast(column, wanted)
+        if broken := violation(frame, item.name, f"must be {wanted}, as in the versions before, and is {column.dtype}", ~same):
+            problems.append(broken)
         cast.append(changed)
     refuse(dataset, source, problems)
     return pl.DataFrame(cast)
+
+
+def _cast(column: "pl.Series", wanted: "pl.DataType") -> "tuple[pl.Series, pl.Series]":
+    """The column in the wanted type, and which values are the same in it."""
+    import polars as pl
+
+    if column.dtype == wanted or column.dtype == pl.Null:
+        return column.cast(wanted), pl.repeat(value=True, n=column.len(), eager=True)
+    if isinstance(wanted, pl.Datetime) and isinstance(column.dtype, pl.Datetime):
+        changed = column.dt.cast_time_unit(wanted.time_unit).dt.convert_time_zone(wanted.time_zone or "UTC")
+        back = changed.dt.cast_time_unit(column.dtype.time_unit).dt.convert_time_zone(column.dtype.time_zone or "UTC")
+    else:
+        changed = column.cast(wanted, strict=False)
+        back = changed.cast(column.dtype, strict=False)
+    # Numbers don't become text, nor text numbers: a file whose codes all look like numbers has lost their leading zeros.
+    kin = column.dtype.is_numeric() == wanted.is_numeric()
+    return changed, back.eq_missing(column) & kin
 
 
 def split_known(frame: "pl.DataFrame", stored: "pl.LazyFrame", key: tuple[str, ...], dataset: str, source: str = "") -> "pl.DataFrame":
