@@ -1,0 +1,148 @@
+import { createRoute } from "@tanstack/react-router";
+import type { Schemas } from "../api/client";
+import { useRead } from "../api/queries";
+import { count, moment, shortDigest } from "../design/format";
+import { Heading, Panel } from "../design/Panel";
+import { AliasPill, Pill } from "../design/Pill";
+import { Command, Empty, Ready } from "../design/States";
+import { projectRoute, useProject } from "../shell/root";
+import { Linked, RunLink, VersionLink } from "./links";
+
+export const assetRoute = createRoute({ getParentRoute: () => projectRoute, path: "assets/$name", component: AssetPage });
+
+/** One asset of any kind: all versions, why each is new, and where its aliases have been. */
+function AssetPage() {
+  const project = useProject();
+  const { name } = assetRoute.useParams();
+  const versions = useRead("/api/v1/projects/{project}/assets/{name}/versions", { project, name, limit: 200 });
+  const moves = useRead("/api/v1/projects/{project}/assets/{name}/aliases", { project, name });
+  return (
+    <>
+      <Ready query={versions} what={`the versions of ${name}`}>
+        {({ items }) => (
+          <>
+            <Heading
+              title={
+                <>
+                  {name} {said(items)}
+                </>
+              }
+            >
+              {items[0] && (
+                <>
+                  Newest: <Linked text={`${name}@${items[0].number}, ${items[0].why}`} />
+                </>
+              )}
+            </Heading>
+            <Panel title="Versions" said="each says why it is new" flush>
+              {items.length ? <VersionsTable items={items} /> : <NotBuilt name={name} />}
+            </Panel>
+          </>
+        )}
+      </Ready>
+      {!!moves.data?.items.length && (
+        <Panel title="Where have its aliases been?" said="newest first" flush>
+          <AliasHistory moves={moves.data.items} />
+        </Panel>
+      )}
+      <Definition name={name} kind={versions.data?.items[0]?.kind} />
+    </>
+  );
+}
+
+function said(items: Schemas["AssetVersion"][]): string {
+  return items.length ? `has ${count(items.length, "version")}` : "has no version yet";
+}
+
+function NotBuilt({ name }: { name: string }) {
+  return (
+    <Empty title={`${name} is defined, not built yet`} command={`clew build ${name}`}>
+      A build makes its first version; a dataset gets its first by <Command>{`clew ingest ${name} FILE`}</Command>
+    </Empty>
+  );
+}
+
+function VersionsTable({ items }: { items: Schemas["AssetVersion"][] }) {
+  return (
+    <table className="ledger">
+      <thead>
+        <tr>
+          <th>Version</th>
+          <th>Why it is new</th>
+          <th>State</th>
+          <th>Run</th>
+          <th>Content</th>
+          <th>By</th>
+          <th>Made</th>
+        </tr>
+      </thead>
+      <tbody>
+        {items.map((version) => (
+          <tr key={version.number}>
+            <td className="nowrap">
+              <VersionLink name={version.name} number={version.number} />{" "}
+              {version.aliases.map((alias) => (
+                <AliasPill key={alias}>{alias}</AliasPill>
+              ))}
+            </td>
+            <td className="wrap">
+              <Linked text={version.why} />
+            </td>
+            <td title={version.state_reason}>
+              {version.state === "ready" ? (
+                <span className="second">ready</span>
+              ) : (
+                <Pill tone="warn">{version.state.replace("_", " ")}</Pill>
+              )}
+            </td>
+            <td>{version.run_id ? <RunLink runId={version.run_id}>run</RunLink> : <span className="third">–</span>}</td>
+            <td className="mono third">{shortDigest(version.content_digest)}</td>
+            <td className="third">{version.created_by}</td>
+            <td className="mono third nowrap">{moment(version.created_at)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+export function AliasHistory({ moves }: { moves: Schemas["AliasMove"][] }) {
+  return (
+    <table className="ledger">
+      <tbody>
+        {moves.map((move) => (
+          <tr key={`${move.alias}-${move.at}-${move.number}`}>
+            <td className="mono third nowrap">{moment(move.at)}</td>
+            <td>
+              <AliasPill>{move.alias}</AliasPill>
+            </td>
+            <td className="nowrap">
+              {move.previous !== null && (
+                <>
+                  <VersionLink name={move.name} number={move.previous} /> →{" "}
+                </>
+              )}
+              <VersionLink name={move.name} number={move.number} />
+            </td>
+            <td className="third">{move.actor}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Definition({ name, kind }: { name: string; kind: string | undefined }) {
+  const project = useProject();
+  const definition = useRead(
+    "/api/v1/projects/{project}/definitions/{kind}/{name}",
+    { project, kind: kind ?? "", name },
+    { enabled: !!kind },
+  );
+  if (!definition.data) return null;
+  return (
+    <Panel title="Definition" said={`as applied ${moment(definition.data.created_at)}, ${shortDigest(definition.data.digest)}`} flush>
+      <pre className="text">{JSON.stringify(definition.data.document, null, 2)}</pre>
+    </Panel>
+  );
+}

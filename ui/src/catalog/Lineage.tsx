@@ -1,0 +1,101 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { Background, Controls, Handle, type NodeProps, Position, ReactFlow } from "@xyflow/react";
+import "@xyflow/react/dist/style.css";
+import "./lineage.css";
+import { useMemo } from "react";
+import type { Schemas } from "../api/client";
+import { useRead } from "../api/queries";
+import { Ready } from "../design/States";
+import { useShade } from "../design/theme";
+import { useProject } from "../shell/root";
+import { idOf, NODE, type Placed, place } from "./layout";
+
+const KIND_WORDS: Record<string, string> = {
+  dataset: "dataset",
+  feature_view: "feature view",
+  training_set: "training set",
+  model: "model",
+};
+
+function VersionNode({ data }: NodeProps) {
+  const { version, here } = data as { version: Schemas["AssetVersion"]; here: boolean };
+  return (
+    <div className="lineage-node" data-kind={version.kind} data-here={here}>
+      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <span className="third">{KIND_WORDS[version.kind]}</span>
+      <span className="mono clip" title={idOf(version)}>
+        {idOf(version)} {version.aliases.length > 0 && <b>{version.aliases.join(" ")}</b>}
+      </span>
+      <Handle type="source" position={Position.Right} isConnectable={false} />
+    </div>
+  );
+}
+
+const NODE_TYPES = { version: VersionNode };
+
+/** What a version was made from, and what was made from it. Every box leads on. */
+export function Lineage({ name, number }: { name: string; number: number }) {
+  const project = useProject();
+  const graph = useRead("/api/v1/projects/{project}/assets/{name}/versions/{number}/lineage", { project, name, number });
+  return (
+    <Ready query={graph} what="the lineage">
+      {(found) => <Drawn graph={found} here={`${name}@${number}`} />}
+    </Ready>
+  );
+}
+
+function Drawn({ graph, here }: { graph: Schemas["LineageGraph"]; here: string }) {
+  const project = useProject();
+  const navigate = useNavigate();
+  const shade = useShade();
+  const key = useMemo(() => JSON.stringify([graph.nodes.map(idOf), graph.edges]), [graph]);
+  const placed = useQuery<Placed[], Error>({
+    queryKey: ["lineage layout", key],
+    queryFn: () => place(graph),
+    staleTime: Number.POSITIVE_INFINITY,
+    meta: { fixed: true },
+  });
+  return (
+    <Ready query={placed} what="the places of the graph">
+      {(nodes) => (
+        <div className="lineage" data-testid="lineage">
+          <ReactFlow
+            key={key}
+            nodes={nodes.map(({ id, x, y, version }) => ({
+              id,
+              type: "version",
+              position: { x, y },
+              data: { version, here: id === here },
+              ...NODE,
+            }))}
+            edges={graph.edges.map((edge) => ({
+              id: `${idOf(edge.source)}-${idOf(edge.target)}-${edge.role}`,
+              source: idOf(edge.source),
+              target: idOf(edge.target),
+              label: edge.role.replace("_", " "),
+              data: {},
+            }))}
+            nodeTypes={NODE_TYPES}
+            colorMode={shade}
+            fitView
+            fitViewOptions={{ maxZoom: 1, padding: 0.08 }}
+            minZoom={0.2}
+            nodesDraggable={false}
+            nodesConnectable={false}
+            zoomOnScroll={false}
+            preventScrolling={false}
+            proOptions={{ hideAttribution: true }}
+            onNodeClick={(_, node) => {
+              const [to = "", at = ""] = node.id.split("@");
+              void navigate({ to: "/projects/$project/assets/$name/$number", params: { project, name: to, number: at } });
+            }}
+          >
+            <Background color="var(--line)" gap={18} size={1} />
+            <Controls showInteractive={false} />
+          </ReactFlow>
+        </div>
+      )}
+    </Ready>
+  );
+}

@@ -1,0 +1,159 @@
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { figure } from "./format";
+import { colour, useShade } from "./theme";
+
+export interface Series {
+  label: string;
+  token: string;
+  values: (number | null)[];
+  dashed?: boolean;
+  /** Lowest and highest value of each point, when it stands for several. */
+  band?: { low: (number | null)[]; high: (number | null)[] };
+}
+
+interface ChartProps {
+  x: number[];
+  series: Series[];
+  height?: number;
+  time?: boolean;
+  /** Charts of one group share the cursor. */
+  group?: string;
+  unit?: (value: number) => string;
+  log?: boolean;
+  label: string;
+}
+
+/** Curves over one x axis. Drawn anew when their shape changes; new values only move the lines. */
+export function Chart({ x, series, height = 170, time, group, unit, log, label }: ChartProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const shade = useShade();
+  const values: uPlot.AlignedData = [x, ...series.flatMap((one) => (one.band ? [one.values, one.band.low, one.band.high] : [one.values]))];
+  const held = useRef(values);
+  held.current = values;
+  const shape = JSON.stringify([series.map((one) => [one.label, one.token, one.dashed, !!one.band]), height, time, group, log, shade]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for everything that needs a new plot
+  useEffect(() => {
+    const element = place.current;
+    if (!element) return;
+    const axis: uPlot.Axis = {
+      stroke: colour("third"),
+      grid: { stroke: colour("line"), width: 1 },
+      ticks: { show: false },
+      font: "11px 'JetBrains Mono'",
+    };
+    const bands: uPlot.Band[] = [];
+    const lines: uPlot.Series[] = [{ label: "x" }];
+    for (const one of series) {
+      const stroke = colour(one.token);
+      lines.push({
+        label: one.label,
+        stroke,
+        width: 1.5,
+        dash: one.dashed ? [4, 4] : undefined,
+        points: { show: x.length < 2, size: 5 },
+        spanGaps: true,
+      });
+      if (!one.band) continue;
+      const low = lines.length;
+      const edge: uPlot.Series = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: true };
+      lines.push(edge, { ...edge });
+      bands.push({ series: [low + 1, low], fill: stroke.replace("rgb(", "rgba(").replace(")", ", 0.14)") });
+    }
+    const made = new uPlot(
+      {
+        width: element.clientWidth || 300,
+        height,
+        padding: [10, 10, 0, 0],
+        cursor: { sync: group ? { key: group } : undefined, points: { size: 6 }, y: false },
+        legend: { show: false },
+        scales: { x: { time: !!time }, y: { distr: log ? 3 : 1 } },
+        axes: [
+          { ...axis, grid: { show: false }, size: 26, ...(time ? {} : { values: (_, marks) => marks.map((mark) => figure(mark, 2)) }) },
+          {
+            ...axis,
+            size: 58,
+            values: (_, marks) => marks.map((mark) => (mark === null ? "" : (unit ?? ((v: number) => axisFigure(v)))(mark))),
+          },
+        ],
+        series: lines,
+        bands,
+        plugins: [tooltip(unit ?? ((value: number) => figure(value)))],
+      },
+      held.current,
+      element,
+    );
+    plot.current = made;
+    const watcher = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
+    watcher.observe(element);
+    return () => {
+      watcher.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+
+  useEffect(() => {
+    plot.current?.setData(values);
+  });
+
+  return <div ref={place} className="chart" role="img" aria-label={label} style={{ height }} />;
+}
+
+function axisFigure(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 10_000) return `${figure(value / 1000, 0)} k`;
+  return figure(value, size < 0.1 ? 3 : 2);
+}
+
+/** The values under the cursor, in a small box that stays inside the plot. */
+function tooltip(written: (value: number) => string): uPlot.Plugin {
+  const box = document.createElement("div");
+  box.className = "tip number";
+  Object.assign(box.style, {
+    position: "absolute",
+    pointerEvents: "none",
+    display: "none",
+    textAlign: "left",
+    fontSize: "11px",
+    whiteSpace: "pre",
+  });
+  return {
+    hooks: {
+      init: (plot) => plot.over.append(box),
+      setCursor: (plot) => {
+        const { idx, left = 0 } = plot.cursor;
+        if (idx === null || idx === undefined || left < 0) {
+          box.style.display = "none";
+          return;
+        }
+        const lines = plot.series.slice(1).flatMap((one, position) => {
+          const value = plot.data[position + 1]?.[idx];
+          return one.label && one.width && value !== null && value !== undefined ? [`${written(value)}  ${String(one.label)}`] : [];
+        });
+        box.textContent = lines.slice(0, 8).join("\n");
+        box.style.display = lines.length ? "block" : "none";
+        const room = plot.over.clientWidth;
+        box.style.left = left > room / 2 ? "auto" : `${left + 10}px`;
+        box.style.right = left > room / 2 ? `${room - left + 10}px` : "auto";
+        box.style.top = "4px";
+      },
+    },
+  };
+}
+
+export function Legend({ series }: { series: { label: string; token: string; dashed?: boolean }[] }) {
+  return (
+    <div className="legend">
+      {series.map((one) => (
+        <span key={one.label}>
+          <i style={{ background: `var(--${one.token})` }} />
+          {one.label}
+        </span>
+      ))}
+    </div>
+  );
+}

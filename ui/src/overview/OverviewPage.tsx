@@ -1,0 +1,170 @@
+import { useQueries } from "@tanstack/react-query";
+import { createRoute, Link } from "@tanstack/react-router";
+import { read } from "../api/client";
+import { useRead } from "../api/queries";
+import { Linked } from "../catalog/links";
+import { Heading, Panel } from "../design/Panel";
+import { Pill } from "../design/Pill";
+import { Command, Empty, Ready } from "../design/States";
+import { Performance } from "../serving/Performance";
+import { projectRoute, useProject } from "../shell/root";
+import { Ledger } from "./Ledger";
+import { headline, type Need, needs } from "./needs";
+import { Strip } from "./Strip";
+import "./overview.css";
+
+export const overviewRoute = createRoute({ getParentRoute: () => projectRoute, path: "/", component: OverviewPage });
+
+const DAY_MS = 86_400_000;
+
+/** What is live, what needs a person, and what happened. */
+function OverviewPage() {
+  const project = useProject();
+  const assets = useRead("/api/v1/projects/{project}/assets", { project, limit: 1000 });
+  const datasets = useRead("/api/v1/projects/{project}/datasets", { project });
+  const endpoints = useRead("/api/v1/projects/{project}/endpoints", { project });
+  const experiments = useRead("/api/v1/projects/{project}/experiments", { project });
+  const failed = useRead("/api/v1/projects/{project}/runs", { project, filter: 'status in ("failed", "lost")', limit: 10 });
+  const events = useRead("/api/v1/projects/{project}/events", { project, newest_first: true, limit: 30 });
+  const names = endpoints.data?.items.map((endpoint) => endpoint.name) ?? [];
+  const statuses = useQueries({
+    queries: names.map((name) => ({
+      queryKey: ["/api/v1/projects/{project}/endpoints/{name}", { project, name }],
+      queryFn: () => read("/api/v1/projects/{project}/endpoints/{name}", { project, name }),
+    })),
+  }).flatMap((query) => (query.data ? [query.data] : []));
+  const first = names[0];
+  const answers = useRead(
+    "/api/v1/projects/{project}/endpoints/{name}/answers",
+    { project, name: first ?? "", limit: 100 },
+    { enabled: !!first },
+  );
+  const models = (assets.data?.items ?? []).filter((asset) => asset.kind === "model" && asset.latest);
+  const verdicts = useQueries({
+    queries: models.map((asset) => ({
+      queryKey: ["newest verdict", project, asset.name, asset.latest],
+      queryFn: () =>
+        read("/api/v1/projects/{project}/assets/{model}/versions/{number}/verdicts", {
+          project,
+          model: asset.name,
+          number: asset.latest as number,
+        }),
+    })),
+  }).flatMap((query) => query.data?.items.slice(0, 1) ?? []);
+
+  const recent = (failed.data?.items ?? []).filter((run) => Date.now() - Date.parse(run.ended_at ?? run.started_at) < DAY_MS);
+  const open = needs({
+    statuses,
+    failedRuns: recent.slice(0, 3),
+    verdicts,
+    answers: answers.data?.items ?? [],
+    datasets: datasets.data?.items ?? [],
+  });
+  const runs = experiments.data?.reduce((sum, one) => sum + one.runs, 0) ?? 0;
+  return (
+    <Ready query={assets} what="the project">
+      {({ items }) => {
+        if (!items.length && !runs && experiments.isSuccess) return <Nothing />;
+        return (
+          <>
+            <Heading title={<Linked text={headline(statuses, open, items.length, runs)} />}>
+              {statuses.map(({ endpoint }) => (
+                <span key={endpoint.name}>
+                  <Link to="/projects/$project/endpoints/$name" params={{ project, name: endpoint.name }}>
+                    {endpoint.name}
+                  </Link>{" "}
+                  answers with <Linked text={`${endpoint.model}@${endpoint.number}`} />.{" "}
+                </span>
+              ))}
+            </Heading>
+            <Strip assets={items} datasets={datasets.data?.items ?? []} statuses={statuses} runs={runs} />
+            <div className="main-and-side">
+              {first ? <Performance endpoint={first} /> : <Next built={models.length > 0} name={models[0]?.name ?? "late"} />}
+              <NeedsYou open={open} />
+            </div>
+            <Panel
+              title="What happened"
+              aside={
+                <Link to="/projects/$project/events" params={{ project }}>
+                  all, newest first
+                </Link>
+              }
+              flush
+            >
+              <Ready query={events} what="what happened">
+                {(page) =>
+                  page.items.length ? (
+                    <Ledger events={page.items.filter((event) => !event.kind.startsWith("definition.")).slice(0, 14)} />
+                  ) : (
+                    <Empty title="Nothing has happened yet" command="clew apply flights.py" />
+                  )
+                }
+              </Ready>
+            </Panel>
+          </>
+        );
+      }}
+    </Ready>
+  );
+}
+
+function NeedsYou({ open }: { open: Need[] }) {
+  return (
+    <Panel title="Needs you" aside={open.length || null} flush>
+      {open.length ? (
+        <ul className="needs">
+          {open.map((need) => (
+            <li key={need.text}>
+              <Pill tone={need.tone}>{need.word}</Pill> <Linked text={need.text} />
+              {need.said && (
+                <p>
+                  <Linked text={need.said} />
+                </p>
+              )}
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <Empty title="Nothing">All that could be settled without a person is.</Empty>
+      )}
+    </Panel>
+  );
+}
+
+function Next({ built, name }: { built: boolean; name: string }) {
+  return (
+    <Panel title="What comes next?">
+      {built ? (
+        <Empty title="A model is built, and nothing is served" command={`clew deploy ${name}@champion`}>
+          Its answers, and how good they turn out, will stand here.
+        </Empty>
+      ) : (
+        <Empty title="No model is built" command={`clew build ${name}`}>
+          A build makes everything that the model needs, tunes, judges and registers it.
+        </Empty>
+      )}
+    </Panel>
+  );
+}
+
+function Nothing() {
+  return (
+    <>
+      <Heading title="Nothing here yet.">Three ways to begin; whichever you take, this page fills by itself.</Heading>
+      <div className="halves">
+        <Panel title="Track what you have">
+          <p>Two lines in any training script:</p>
+          <Command>{'with clew.run("a first try") as run:\n    run.log(loss=0.31, step=1)'}</Command>
+        </Panel>
+        <Panel title="Declare the whole way">
+          <p>A file with datasets, features and a model, made known to this project:</p>
+          <Command>clew apply flights.py</Command>
+        </Panel>
+        <Panel title="See it at work">
+          <p>Real flights, from data to served answers, in a checkout:</p>
+          <Command>make demo</Command>
+        </Panel>
+      </div>
+    </>
+  );
+}

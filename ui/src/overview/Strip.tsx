@@ -1,0 +1,210 @@
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import type { Schemas } from "../api/client";
+import { useRead } from "../api/queries";
+import { AssetLink, EndpointLink, RunLink, VersionLink } from "../catalog/links";
+import { count, duration, figure, microseconds, moment } from "../design/format";
+import { AliasPill, Pill, RunStatus, VerdictPill } from "../design/Pill";
+import { Spark } from "../design/Spark";
+import { useReports } from "../serving/Performance";
+import { condition } from "../serving/words";
+import { useProject } from "../shell/root";
+
+interface StripProps {
+  assets: readonly Schemas["Asset"][];
+  datasets: readonly Schemas["DatasetSummary"][];
+  statuses: Schemas["EndpointStatus"][];
+  runs: number;
+}
+
+/** The loop from left to right, each step with what it is at now. */
+export function Strip({ assets, datasets, statuses, runs }: StripProps) {
+  const views = assets.filter((asset) => asset.kind === "feature_view");
+  const model =
+    assets.find((asset) => asset.kind === "model" && asset.name === statuses[0]?.endpoint.model) ??
+    assets.find((asset) => asset.kind === "model");
+  return (
+    <ol className="strip" aria-label="The loop">
+      <Data datasets={datasets} />
+      <Step title="Features" big={views.length ? <FeaturesBig count={views.length} /> : null} empty="clew apply">
+        {views.length > 0 && (
+          <>
+            {views.slice(0, 3).map((view, index) => (
+              <span key={view.name}>
+                {index > 0 && ", "}
+                <AssetLink name={view.name} />
+              </span>
+            ))}
+            {views.length > 3 && ` and ${views.length - 3} more`}
+          </>
+        )}
+      </Step>
+      <Training runs={runs} />
+      <Gate model={model} />
+      <Served status={statuses[0]} />
+      <Monitored endpoint={statuses[0]?.endpoint.name} />
+    </ol>
+  );
+}
+
+function Step({ title, big, empty, children }: { title: string; big: ReactNode; empty: string; children?: ReactNode }) {
+  return (
+    <li>
+      <h3>{title}</h3>
+      {big ? (
+        <>
+          <div className="big">{big}</div>
+          {children}
+        </>
+      ) : (
+        <>
+          <div className="big third">–</div>
+          <p className="third">
+            <code>{empty}</code>
+          </p>
+        </>
+      )}
+    </li>
+  );
+}
+
+function FeaturesBig({ count: views }: { count: number }) {
+  const project = useProject();
+  return (
+    <Link to="/projects/$project/features" params={{ project }}>
+      {count(views, "view")}
+    </Link>
+  );
+}
+
+function Data({ datasets }: { datasets: readonly Schemas["DatasetSummary"][] }) {
+  const project = useProject();
+  const newest = [...datasets]
+    .filter((dataset) => dataset.latest)
+    .sort((a, b) => Date.parse(b.updated_at ?? "") - Date.parse(a.updated_at ?? ""))[0];
+  const versions = useRead(
+    "/api/v1/projects/{project}/assets/{name}/versions",
+    { project, name: newest?.name ?? "", limit: 40 },
+    { enabled: !!newest },
+  );
+  const sizes = (versions.data?.items ?? []).map((version) => Number((version.details as { rows?: number }).rows ?? 0)).reverse();
+  return (
+    <Step title="Data" big={newest?.latest ? <VersionLink name={newest.name} number={newest.latest} /> : null} empty="clew ingest">
+      {newest && (
+        <>
+          <p>
+            {count(newest.rows, "row")} up to {moment(newest.time_max)}
+            {newest.tail_rows > 0 && `, ${newest.tail_rows.toLocaleString("en-US")} appended since`}
+          </p>
+          <Spark values={sizes} label={`Rows of the last ${sizes.length} versions`} />
+        </>
+      )}
+    </Step>
+  );
+}
+
+function Training({ runs }: { runs: number }) {
+  const project = useProject();
+  const newest = useRead("/api/v1/projects/{project}/runs", { project, limit: 30 });
+  const run = newest.data?.items[0];
+  const metric = Object.keys(newest.data?.items.find((one) => Object.keys(one.metrics).length)?.metrics ?? {})[0];
+  const values = metric ? (newest.data?.items ?? []).flatMap((one) => one.metrics[metric] ?? []).reverse() : [];
+  const big = (
+    <Link to="/projects/$project/runs" params={{ project }}>
+      {count(runs, "run")}
+    </Link>
+  );
+  return (
+    <Step title="Training" big={runs ? big : null} empty="clew build">
+      {run && (
+        <>
+          <p>
+            <RunLink runId={run.id}>{run.name}</RunLink>{" "}
+            {run.status === "finished" ? `took ${duration(run.duration_seconds)}` : <RunStatus status={run.status} />}
+            {metric && run.metrics[metric] !== undefined && ` · ${metric} ${figure(run.metrics[metric], 3)}`}
+          </p>
+          <Spark values={values} label={`${metric} of the last runs`} />
+        </>
+      )}
+    </Step>
+  );
+}
+
+function Gate({ model }: { model: Schemas["Asset"] | undefined }) {
+  const project = useProject();
+  const number = model ? (model.aliases.champion ?? model.latest) : null;
+  const version = useRead(
+    "/api/v1/projects/{project}/assets/{name}/versions/{number}",
+    { project, name: model?.name ?? "", number: number ?? 0 },
+    { enabled: !!number },
+  );
+  const judged =
+    (version.data?.details as { refit_of?: { name: string; number: number } | null } | undefined)?.refit_of ??
+    (model && number ? { name: model.name, number } : null);
+  const verdicts = useRead(
+    "/api/v1/projects/{project}/assets/{model}/versions/{number}/verdicts",
+    { project, model: judged?.name ?? "", number: judged?.number ?? 0 },
+    { enabled: !!judged && version.isSuccess },
+  );
+  const verdict = verdicts.data?.items[0];
+  return (
+    <Step title="Gate" big={judged ? <VersionLink name={judged.name} number={judged.number} /> : null} empty="@clew.gate">
+      <p>{verdict ? <GateSaid verdict={verdict} /> : <span className="third">judged by no gate</span>}</p>
+    </Step>
+  );
+}
+
+function GateSaid({ verdict }: { verdict: Schemas["GateVerdict"] }) {
+  const figures = verdict.figures as {
+    difference?: { blocks: number; estimate: number };
+    metric?: string;
+    auc?: { estimate: number; blocks: number };
+    report?: { auc?: { estimate: number; blocks: number } };
+  };
+  const auc = figures.auc ?? figures.report?.auc;
+  const said = figures.difference
+    ? `${figures.metric} ${figures.difference.estimate >= 0 ? "+" : "−"}${Math.abs(figures.difference.estimate).toFixed(3)}, ${figures.difference.blocks} days`
+    : auc
+      ? `AUC ${auc.estimate.toFixed(3)}, ${auc.blocks} days`
+      : verdict.reason;
+  return (
+    <>
+      <VerdictPill word={verdict.word} passed={verdict.passed} /> {said}
+    </>
+  );
+}
+
+function Served({ status }: { status: Schemas["EndpointStatus"] | undefined }) {
+  if (!status) return <Step title="Endpoint" big={null} empty="clew deploy" />;
+  const { endpoint, minutes, errors, requests } = status;
+  const last = minutes.at(-1);
+  const said = condition(status);
+  return (
+    <Step title="Endpoint" big={<VersionLink name={endpoint.model} number={endpoint.number} />} empty="">
+      <p>
+        {said.tone === "bad" ? <Pill tone="bad">down</Pill> : <AliasPill>champion</AliasPill>} <EndpointLink name={endpoint.name} /> 100 %
+        {last && ` · p95 ${microseconds(last.p95_us)}`}
+        {requests > 0 && ` · ${count(errors, "error")}`}
+      </p>
+      <Spark values={minutes.map((minute) => minute.requests)} token="series-3" label="Requests by minute" />
+    </Step>
+  );
+}
+
+function Monitored({ endpoint }: { endpoint: string | undefined }) {
+  const { performance, skew } = useReports(endpoint);
+  const figures = performance.data?.items[0]?.performance?.figures;
+  const compared = skew.data?.items[0]?.skew;
+  if (!figures && !compared) return <Step title="Monitor" big={null} empty={endpoint ? "waits for labels" : "after a deploy"} />;
+  const auc = figures?.auc;
+  const days = (figures?.by_block ?? []).flatMap((block) => (block.matured && block.auc !== null ? [block.auc] : []));
+  return (
+    <Step title="Monitor" big={auc ? `AUC ${auc.estimate.toFixed(3)}` : figures ? "not enough data" : "measured"} empty="">
+      <p>
+        {auc && `95 % ${auc.low.toFixed(3)} to ${auc.high.toFixed(3)}, ${auc.blocks} ${figures?.unit} `}
+        {compared && <Pill tone={compared.differing ? "bad" : "ok"}>{compared.differing ? "skew" : "no skew"}</Pill>}
+      </p>
+      <Spark values={days} token="series-2" label="AUC by day" />
+    </Step>
+  );
+}

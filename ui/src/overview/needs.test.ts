@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { headline, needs } from "./needs";
+
+const nothing = { statuses: [], failedRuns: [], verdicts: [], answers: [], datasets: [] };
+
+function serving(change: Record<string, unknown> = {}) {
+  return {
+    endpoint: { name: "late" },
+    processes: [{ alive: true, state: "serving" }],
+    flipped: true,
+    requests: 9,
+    errors: 0,
+    ...change,
+  } as never;
+}
+
+describe("what needs a person", () => {
+  it("is nothing while all is well", () => {
+    expect(needs({ ...nothing, statuses: [serving()] })).toEqual([]);
+  });
+  it("counts the answers that a view was missing in", () => {
+    const answers = [{ missing: ["origin_weather"] }, { missing: [] }, { missing: ["origin_weather"] }] as never[];
+    expect(needs({ ...nothing, answers })[0]?.text).toBe("origin_weather was missing in 2 of the last 3 answers.");
+  });
+  it("is a decision when a version did not pass its gate", () => {
+    const verdicts = [{ model: "late", number: 3, gate: "no_worse", passed: false, word: "worse", reason: "AUC −0.021" }] as never[];
+    expect(needs({ ...nothing, verdicts })[0]).toMatchObject({ word: "decide", said: "AUC −0.021" });
+  });
+});
+
+describe("the headline", () => {
+  it("says so when there is nothing", () => {
+    expect(headline([], [], 0, 0)).toBe("Nothing here yet.");
+  });
+  it("says that serving is well, and what is not", () => {
+    const open = needs({ ...nothing, answers: [{ missing: ["weather"] }] as never[] });
+    expect(headline([serving()], open, 5, 5)).toBe("Serving well; weather was missing in 1 of the last 1 answers.");
+  });
+  it("puts failing requests first", () => {
+    const statuses = [serving({ errors: 2 })];
+    expect(headline(statuses, needs({ ...nothing, statuses }), 5, 5)).toContain("2 failed requests");
+  });
+});

@@ -1,0 +1,77 @@
+import type { Schemas } from "../api/client";
+import { AssetLink, PredictionLink, VersionLink } from "../catalog/links";
+import { figure, microseconds, moment } from "../design/format";
+import { Pill } from "../design/Pill";
+import { asked } from "./words";
+
+type Answer = Schemas["Answer"];
+
+export function AnswersTable({ answers }: { answers: readonly Answer[] }) {
+  return (
+    <table className="ledger" data-testid="answers">
+      <thead>
+        <tr>
+          <th>When</th>
+          <th>Prediction</th>
+          <th>Model</th>
+          <th>Asked</th>
+          <th className="number">Said</th>
+          <th className="number">Took</th>
+          <th>Truth</th>
+          <th>
+            <span className="visually-hidden">Explain</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {answers.map((answer) => (
+          <tr key={answer.prediction_id}>
+            <td className="mono third nowrap" title={`answered ${moment(answer.at)}`}>
+              {moment(answer.event_time ?? answer.at)}
+            </td>
+            <td className="nowrap">
+              <PredictionLink predictionId={answer.prediction_id}>
+                <span title={answer.prediction_id}>…{answer.prediction_id.slice(-8)}</span>
+              </PredictionLink>
+            </td>
+            <td className="nowrap">
+              <VersionLink name={answer.model} number={answer.number} />
+            </td>
+            <td className="clip" style={{ maxWidth: 380 }} title={JSON.stringify(answer.row)}>
+              {asked(answer.row as Record<string, unknown>)} {answer.missing.length > 0 && <Missing views={answer.missing} />}
+            </td>
+            <td className="number">{answer.error ? <Pill tone="bad">error</Pill> : figure(answer.probability, 3)}</td>
+            <td className="number">{microseconds(answer.latency_us)}</td>
+            <td className="nowrap">
+              <Truth truth={answer.truth} />
+            </td>
+            <td className="third">
+              <PredictionLink predictionId={answer.prediction_id}>
+                <span style={{ fontFamily: "var(--sans)", fontSize: 13 }}>explain</span>
+              </PredictionLink>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Missing({ views }: { views: readonly string[] }) {
+  return (
+    <>
+      {views.map((view) => (
+        <span key={view} className="pill warn">
+          without <AssetLink name={view} />
+        </span>
+      ))}
+    </>
+  );
+}
+
+export function Truth({ truth }: { truth: Schemas["Truth"] }) {
+  if (truth.state === "known")
+    return <Pill tone={truth.value ? "warn" : "ok"}>{truth.value === 1 ? "yes" : truth.value === 0 ? "no" : figure(truth.value)}</Pill>;
+  const words = { waiting: "not known yet", unlabelled: "never came", none: "–" } as const;
+  return <span className="third">{words[truth.state]}</span>;
+}

@@ -1,0 +1,209 @@
+import { createRoute } from "@tanstack/react-router";
+import type { Schemas } from "../api/client";
+import { useRead } from "../api/queries";
+import { Linked, VersionLink } from "../catalog/links";
+import { Chart, Legend, type Series } from "../design/Chart";
+import { ago, figure, microseconds, moment } from "../design/format";
+import { Heading, Panel } from "../design/Panel";
+import { AliasPill, Pill } from "../design/Pill";
+import { Command, Empty, Ready } from "../design/States";
+import { projectRoute, useProject } from "../shell/root";
+import { AnswersTable } from "./Answers";
+import { Performance } from "./Performance";
+import "./serving.css";
+import { condition } from "./words";
+
+export const endpointRoute = createRoute({
+  getParentRoute: () => projectRoute,
+  path: "endpoints/$name",
+  validateSearch: (search): { minutes?: number } => (typeof search.minutes === "number" ? { minutes: search.minutes } : {}),
+  component: EndpointPage,
+});
+
+const SPANS: [number, string][] = [
+  [60, "1 h"],
+  [360, "6 h"],
+  [1440, "24 h"],
+];
+
+function EndpointPage() {
+  const project = useProject();
+  const { name } = endpointRoute.useParams();
+  const { minutes = 60 } = endpointRoute.useSearch();
+  const status = useRead("/api/v1/projects/{project}/endpoints/{name}", { project, name, minutes });
+  return (
+    <Ready query={status} what={`the endpoint ${name}`}>
+      {(found) => <Shown status={found} minutes={minutes} />}
+    </Ready>
+  );
+}
+
+function Shown({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes: number }) {
+  const { endpoint, route } = status;
+  const said = condition(status);
+  return (
+    <>
+      <Heading
+        title={
+          <>
+            {endpoint.name} <span className="third">answers with</span> {endpoint.model}@{endpoint.number}
+          </>
+        }
+        actions={<Command>{`clew rollback ${endpoint.name}`}</Command>}
+      >
+        <code>POST /endpoints/{endpoint.name}/predict</code> ·{" "}
+        <span style={{ color: said.tone === "ok" ? undefined : `var(--${said.tone})` }}>{said.text}</span>
+      </Heading>
+      <Panel
+        title="Route"
+        said={`epoch ${endpoint.epoch}, ${ago(endpoint.deployed_at)} by ${endpoint.deployed_by}`}
+        aside={route.ungated ? <Pill tone="warn">ungated</Pill> : null}
+      >
+        <div className="route-bar" role="img" aria-label={`All requests go to ${endpoint.model}@${endpoint.number}`}>
+          <span className="champion" style={{ flexGrow: 1 }}>
+            <b>100 %</b> <VersionLink name={endpoint.model} number={endpoint.number} /> <AliasPill>champion</AliasPill>
+          </span>
+        </div>
+        <div className="row second" style={{ marginTop: 10 }}>
+          {status.processes.map((process) => (
+            <span key={process.process} className="row" title={process.message || process.url}>
+              <span
+                className={`dot ${process.alive ? (process.state === "failed" ? "bad" : process.epoch === endpoint.epoch ? "ok" : "warn") : ""}`}
+              />
+              <span>
+                {process.alive ? (process.state ?? "starting") : `gone since ${moment(process.seen_at)}`}{" "}
+                <span className="third mono">{process.url}</span>
+              </span>
+            </span>
+          ))}
+          {route.reason && <span>Reason: {route.reason}</span>}
+        </div>
+      </Panel>
+      <div className="halves">
+        <Traffic status={status} minutes={minutes} />
+        <Performance endpoint={endpoint.name} />
+      </div>
+      <Answers endpoint={endpoint.name} />
+      <History endpoint={endpoint.name} />
+    </>
+  );
+}
+
+function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes: number }) {
+  const navigate = endpointRoute.useNavigate();
+  const x = status.minutes.map((minute) => Date.parse(minute.minute) / 1000);
+  const latency: Series[] = [
+    { label: "p95", token: "series-1", values: status.minutes.map((minute) => minute.p95_us) },
+    { label: "p50", token: "third", values: status.minutes.map((minute) => minute.p50_us) },
+  ];
+  const load: Series[] = [
+    { label: "requests a minute", token: "series-3", values: status.minutes.map((minute) => minute.requests) },
+    { label: "errors", token: "bad", values: status.minutes.map((minute) => minute.errors) },
+  ];
+  return (
+    <Panel
+      title="Is it quick and whole?"
+      said="latency and errors"
+      aside={
+        <span className="row">
+          {SPANS.map(([span, label]) => (
+            <button
+              key={span}
+              type="button"
+              className="button quiet"
+              style={{ height: 20, color: span === minutes ? "var(--ink)" : undefined }}
+              aria-pressed={span === minutes}
+              onClick={() => void navigate({ search: { minutes: span }, replace: true })}
+            >
+              {label}
+            </button>
+          ))}
+        </span>
+      }
+    >
+      {x.length ? (
+        <>
+          <Chart x={x} series={latency} time unit={microseconds} group="traffic" label="Latency by minute" height={150} />
+          <Legend series={latency} />
+          <Chart
+            x={x}
+            series={load}
+            time
+            unit={(value) => figure(Math.round(value))}
+            group="traffic"
+            label="Requests and errors by minute"
+            height={110}
+          />
+          <Legend series={load} />
+        </>
+      ) : (
+        <Empty title="No request in this span">
+          Ask it: <Command>{`curl -X POST …/endpoints/${status.endpoint.name}/predict -d '{"rows": [{…}]}'`}</Command>
+        </Empty>
+      )}
+    </Panel>
+  );
+}
+
+function Answers({ endpoint }: { endpoint: string }) {
+  const project = useProject();
+  const answers = useRead("/api/v1/projects/{project}/endpoints/{name}/answers", { project, name: endpoint, limit: 50 });
+  return (
+    <Panel title="Answers" said="every one is kept, with what made it" aside="newest first" flush>
+      <Ready query={answers} what="the latest answers">
+        {({ items }) =>
+          items.length ? (
+            <AnswersTable answers={items} />
+          ) : (
+            <Empty title="It has not been asked yet">An answer is in the log before it leaves; it appears here at once.</Empty>
+          )
+        }
+      </Ready>
+    </Panel>
+  );
+}
+
+function History({ endpoint }: { endpoint: string }) {
+  const project = useProject();
+  const routes = useRead("/api/v1/projects/{project}/endpoints/{name}/routes", { project, name: endpoint, limit: 50 });
+  return (
+    <Panel title="What has it served?" said="every route, newest first" flush>
+      <Ready query={routes} what="earlier routes">
+        {({ items }) => (
+          <table className="ledger">
+            <thead>
+              <tr>
+                <th className="number">Epoch</th>
+                <th>Since</th>
+                <th>Version</th>
+                <th>Cause</th>
+                <th>Reason</th>
+                <th>By</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((route) => (
+                <tr key={route.epoch}>
+                  <td className="number">{route.epoch}</td>
+                  <td className="mono third nowrap">{moment(route.created_at)}</td>
+                  <td className="nowrap">
+                    <VersionLink name={route.document.model} number={route.document.number} />{" "}
+                    {route.in_force && <Pill tone="ok">in force</Pill>}
+                  </td>
+                  <td className="nowrap">
+                    {route.cause === "rollback" ? <Pill tone="warn">rolled back</Pill> : "deployed"}{" "}
+                    {route.ungated && <Pill tone="warn">ungated</Pill>}
+                  </td>
+                  <td className="wrap second">
+                    <Linked text={route.reason || "–"} />
+                  </td>
+                  <td className="third">{route.created_by}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        )}
+      </Ready>
+    </Panel>
+  );
+}

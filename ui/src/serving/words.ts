@@ -1,0 +1,38 @@
+import type { Schemas } from "../api/client";
+import { count } from "../design/format";
+
+type Status = Schemas["EndpointStatus"];
+
+export interface Said {
+  tone: "ok" | "warn" | "bad";
+  text: string;
+}
+
+/** How an endpoint is, in one sentence: what needs a person comes first. */
+export function condition(status: Status): Said {
+  const alive = status.processes.filter((process) => process.alive);
+  const failed = alive.find((process) => process.state === "failed");
+  if (!alive.length) return { tone: "bad", text: "no serving process answers; `clew up` or `clew serve` starts one" };
+  if (failed) return { tone: "bad", text: `its route could not be loaded: ${failed.message}` };
+  if (!status.flipped)
+    return {
+      tone: "warn",
+      text: `${count(alive.length, "process", "processes")} loading the new route, answering with the old one until then`,
+    };
+  if (status.errors)
+    return {
+      tone: "warn",
+      text: `${count(status.errors, "failed request")} of ${status.requests.toLocaleString("en-US")} in the last hour`,
+    };
+  if (!status.requests) return { tone: "ok", text: "ready; no request in the last hour" };
+  return { tone: "ok", text: `no failed request of ${status.requests.toLocaleString("en-US")} in the last hour` };
+}
+
+/** A request's row as a person reads it: values of the key first, without names. */
+export function asked(row: Record<string, unknown>, limit = 7): string {
+  return Object.values(row)
+    .filter((value) => value !== null && value !== undefined)
+    .slice(0, limit)
+    .map((value) => (typeof value === "string" ? value.replace(/T(\d\d:\d\d).*$/, " $1") : String(value)))
+    .join(" · ");
+}

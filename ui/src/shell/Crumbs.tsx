@@ -1,0 +1,40 @@
+import { Link } from "@tanstack/react-router";
+import { Fragment } from "react";
+
+const TITLES: Record<string, string> = {
+  data: "Data",
+  features: "Features",
+  "training-sets": "Training sets",
+  runs: "Runs",
+  models: "Models",
+  endpoints: "Endpoints",
+  predictions: "Predictions",
+  assets: "Assets",
+  events: "Events",
+};
+const WITHOUT_PAGE = new Set(["assets", "predictions"]);
+
+/** Where this page stands: `flights / Runs / brisk-heron`. */
+export function Crumbs({ project, path }: { project: string; path: string }) {
+  const rest = path.split("/").slice(3).filter(Boolean).map(decodeURIComponent);
+  const parts = rest.length ? rest : ["overview"];
+  return (
+    <nav className="crumbs" aria-label="Where you are">
+      <Link to="/projects/$project" params={{ project }}>
+        {project}
+      </Link>
+      {parts.map((part, index) => (
+        <Fragment key={`${index}-${part}`}>
+          <span aria-hidden="true">/</span>
+          {index === parts.length - 1 ? (
+            <span aria-current="page">{part === "overview" ? "Overview" : (TITLES[part] ?? part)}</span>
+          ) : WITHOUT_PAGE.has(part) ? (
+            <span>{TITLES[part]}</span>
+          ) : (
+            <a href={`/projects/${[project, ...rest.slice(0, index + 1)].map(encodeURIComponent).join("/")}`}>{TITLES[part] ?? part}</a>
+          )}
+        </Fragment>
+      ))}
+    </nav>
+  );
+}

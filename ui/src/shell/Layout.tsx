@@ -1,0 +1,125 @@
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+import { type LiveState, useLive } from "../api/live";
+import { useRead } from "../api/queries";
+import { Crumbs } from "./Crumbs";
+import { Mark } from "./Mark";
+import { Palette } from "./Palette";
+import { projectRoute } from "./root";
+import { useShortcuts } from "./shortcuts";
+import { ThemeSwitch } from "./ThemeSwitch";
+import "./shell.css";
+
+export const PAGES = [
+  { to: "/projects/$project", label: "Overview", key: "o" },
+  { to: "/projects/$project/data", label: "Data", key: "d", kind: "dataset" },
+  { to: "/projects/$project/features", label: "Features", key: "f", kind: "feature_view" },
+  { to: "/projects/$project/training-sets", label: "Training sets", key: "t", kind: "training_set" },
+  { to: "/projects/$project/runs", label: "Runs", key: "r" },
+  { to: "/projects/$project/models", label: "Models", key: "m", kind: "model" },
+  { to: "/projects/$project/endpoints", label: "Endpoints", key: "e" },
+  { to: "/projects/$project/events", label: "Events", key: "v" },
+] as const;
+
+export function Layout() {
+  const { project } = projectRoute.useParams();
+  const live = useLive(project);
+  const [open, setOpen] = useState(false);
+  const [finding, setFinding] = useState(false);
+  const path = useLocation({ select: (location) => location.pathname });
+  useShortcuts(project, () => setFinding(true));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the drawer
+  useEffect(() => setOpen(false), [path]);
+  return (
+    <div className="shell">
+      <a className="skip" href="#page">
+        Skip to the page
+      </a>
+      <Sidebar project={project} open={open} />
+      <div style={{ minWidth: 0 }}>
+        <header className="top">
+          <button type="button" className="button burger" aria-label="Menu" aria-expanded={open} onClick={() => setOpen(!open)}>
+            ☰
+          </button>
+          <Crumbs project={project} path={path} />
+          <button type="button" className="button finder" onClick={() => setFinding(true)} aria-label="Find anything or run a command">
+            <span>Find anything or run a command</span>
+            <kbd>Ctrl K</kbd>
+          </button>
+          <LiveMark state={live} />
+        </header>
+        <main id="page" className="page">
+          <Outlet />
+        </main>
+      </div>
+      <Palette project={project} open={finding} onOpenChange={setFinding} />
+    </div>
+  );
+}
+
+function Sidebar({ project, open }: { project: string; open: boolean }) {
+  const assets = useRead("/api/v1/projects/{project}/assets", { project, limit: 1000 });
+  const counts = new Map<string, number>();
+  for (const asset of assets.data?.items ?? []) counts.set(asset.kind, (counts.get(asset.kind) ?? 0) + 1);
+  return (
+    <aside className="side" data-open={open}>
+      <Link to="/projects/$project" params={{ project }} className="brand">
+        <Mark />
+        Clew
+      </Link>
+      <ProjectPicker project={project} />
+      <nav aria-label="Pages">
+        {PAGES.map((page) => (
+          <Link
+            key={page.to}
+            to={page.to}
+            params={{ project }}
+            activeOptions={{ exact: page.to === "/projects/$project" }}
+            title={`g then ${page.key}`}
+          >
+            {page.label}
+            {"kind" in page && <span className="count">{counts.get(page.kind) ?? ""}</span>}
+          </Link>
+        ))}
+      </nav>
+      <div className="foot">
+        <a href="/api/v1/openapi.json">API</a>
+        <ThemeSwitch />
+      </div>
+    </aside>
+  );
+}
+
+function ProjectPicker({ project }: { project: string }) {
+  const projects = useRead("/api/v1/projects", {});
+  const navigate = useNavigate();
+  const slugs = new Set([project, ...(projects.data?.items ?? []).map((one) => one.slug)]);
+  return (
+    <select
+      className="field"
+      aria-label="Project"
+      value={project}
+      onChange={(event) => void navigate({ to: "/projects/$project", params: { project: event.target.value } })}
+    >
+      {[...slugs].sort().map((slug) => (
+        <option key={slug}>{slug}</option>
+      ))}
+    </select>
+  );
+}
+
+const WORDS: Record<LiveState, [string, string, string]> = {
+  connecting: ["", "connecting", "Waiting for the server's events"],
+  live: ["ok", "live", "What happens in the project appears here by itself"],
+  away: ["bad", "server away", "The server does not answer; this page tries again by itself"],
+};
+
+function LiveMark({ state }: { state: LiveState }) {
+  const [tone, word, why] = WORDS[state];
+  return (
+    <span className="live" title={why} role="status">
+      <span className={`dot ${tone}`} />
+      <span className="word">{word}</span>
+    </span>
+  );
+}
