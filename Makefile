@@ -16,7 +16,7 @@ WORKERS ?= 2
 export PATH := $(TOOLS):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check lint types contracts ui-check pytest torture bench lock system clean
+.PHONY: help install demo test check lint types contracts ui-check pytest torture bench lock api system clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ lock: $(VENV)/.installed ## renew requirements/ and ui/package-lock.json, withou
 		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements/dev.txt
 	@$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--custom-compile-command "make lock" --constraint requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+
+api: $(VENV)/.installed ui/node_modules/.installed ## renew the page's types from the operations
+	@$(PY) -m clew.server.openapi > ui/openapi.json && cd ui && npm run --silent api
 
 clean: ## remove what make made
 	rm -rf $(VENV) ui/node_modules src/clew/server/static build dist

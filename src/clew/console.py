@@ -12,6 +12,7 @@ import msgspec
 
 __all__ = ["as_json", "complete_assets", "note", "say", "show", "show_rows", "use_json"]
 
+_PIPE_WIDTH = 1_000
 _json = False
 
 
@@ -54,12 +55,13 @@ def show_rows(value: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]],
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(_cell(cell) for cell in row))
     if table.row_count:
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(table)
+        # Into a pipe a row is one line, however long: the next program reads lines.
+        Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
     else:
         print(empty)
 

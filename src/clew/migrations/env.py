@@ -8,8 +8,8 @@ context.configure(
     target_metadata=context.config.attributes.get("metadata"),
     render_item=context.config.attributes.get("render_item"),
     compare_type=True,
-    # SQLite can't alter a table: alembic copies it.
-    render_as_batch=connection.dialect.name == "sqlite",
+    # SQLite can't alter a table: Alembic copies it. The first revision alters none.
+    render_as_batch=context.config.attributes.get("render_as_batch", False),
 )
 with context.begin_transaction():
     context.run_migrations()

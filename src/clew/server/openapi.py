@@ -9,7 +9,7 @@ import msgspec
 from clew.errors import ClewError
 from clew.operations import Operation
 
-__all__ = ["document"]
+__all__ = ["document", "main"]
 
 _REF = "#/components/schemas/{name}"
 Schema = dict[str, Any]
@@ -112,3 +112,19 @@ def _error_schema() -> Schema:
 
 def _codes(kind: type[ClewError] = ClewError) -> list[str]:
     return [kind.code, *(code for child in kind.__subclasses__() for code in _codes(child))]
+
+
+def main() -> None:
+    """``python -m clew.server.openapi``: the document on standard output, for the page's types."""
+    import json
+    import sys
+
+    from clew.operations import load_all
+    from clew.server.routes import PREFIX
+
+    json.dump(document(load_all(), prefix=PREFIX, version="0"), sys.stdout, indent=1, sort_keys=True)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()
