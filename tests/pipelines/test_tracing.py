@@ -91,6 +91,14 @@ def test_what_a_step_writes_is_not_what_it_read(tmp_path: Path) -> None:
     assert trace.files == {}
 
 
+def test_a_scratch_file_that_is_gone_again_is_no_input(tmp_path: Path) -> None:
+    with tracing(tmp_path) as trace:
+        (tmp_path / "scratch").write_text("x")
+        (tmp_path / "scratch").read_text("utf-8")
+        (tmp_path / "scratch").unlink()
+    assert trace.files == {}
+
+
 def test_ignored_folders_and_code_are_left_out(tmp_path: Path) -> None:
     (tmp_path / ".clew").mkdir()
     (tmp_path / ".clew" / "db").write_text("x")

@@ -74,7 +74,7 @@ def _read_rows(rows: RowsFile, *, refit: bool) -> "TrainingData":
 
     from clew.feature_store.training_data import TrainingData
 
-    frame = pl.read_ipc(rows.path, memory_map=True)
+    frame = pl.scan_ipc(rows.path).collect()
     return TrainingData(
         frame, label=rows.label, time=rows.time, key=rows.key, entities=rows.entities, features=rows.features, block=rows.block, zone=rows.zone, refit=refit
     )

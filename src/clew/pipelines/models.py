@@ -2,8 +2,8 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import msgspec
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, VersionRef
 from clew.definitions import GateDefinition, ModelDefinition
-from clew.errors import BuildFailed, NotFound
+from clew.errors import BuildFailed, Conflict, NotFound
 from clew.feature_store.reading import load_training_data, training_set_details
 from clew.pipelines import service
 from clew.pipelines.building import Builder, Made
@@ -145,7 +145,8 @@ class ModelBuild:
         self._parameters = dict(best.parameters)
         return winner, winner.metrics
 
-    def _run_batch(self, executor: Executor, folder: Path, rows: RowsFile, batch: Sequence[Trial], parent: str) -> list[Fitted]:
+    def _run_batch(self, executor: Executor, folder: Path, rows: RowsFile, batch: Sequence[Trial], parent: str) -> Iterator[Fitted]:
+        """The batch's results in the order in which it was asked, each as soon as it and those before it are there."""
         futures: list[Future[Fitted]] = [
             executor.submit(
                 fit,
@@ -153,8 +154,8 @@ class ModelBuild:
             )
             for trial in batch
         ]
-        wait(futures, return_when=FIRST_COMPLETED)
-        return [future.result() for future in futures]
+        for future in futures:
+            yield future.result()
 
     def _succeeded(self, done: Fitted) -> Fitted:
         if done.status != "finished":
@@ -200,8 +201,6 @@ class ModelBuild:
 
     def _promote(self, made: ModelVersion) -> None:
         """Where no endpoint owns the champion, the last version that passed is it."""
-        from clew.errors import Conflict
-
         try:
             self.backend.call(catalog.set_alias, self.definition.name, CHAMPION, made.version.number)
         except Conflict:

@@ -1,5 +1,7 @@
 """Records of builds: what a later build finds its cached results by."""
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
@@ -34,7 +36,7 @@ def list_builds(context: Context, asset: str, limit: int = 20) -> Page[BuildReco
 
 @operation("POST /projects/{project}/assets/{model}/versions/{number}/verdicts", permission="pipelines.build", kind="write")
 def record_verdict(
-    context: Context, model: str, number: int, gate: str, passed: bool, word: str, reason: str, figures: dict[str, object]
+    context: Context, model: str, number: int, gate: str, passed: bool, word: str, reason: str, figures: dict[str, Any]
 ) -> None:
     """Keep what a gate found; a version that it stopped is marked with the reason."""
     catalog.add_verdict(context, gate=gate, model=model, number=number, passed=passed, word=word, reason=reason, figures=figures)

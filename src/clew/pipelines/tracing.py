@@ -68,6 +68,12 @@ class Trace:
         if name not in self.variables:
             self.variables[name] = variable_state(name)
 
+    def settle(self) -> None:
+        """Forget what came and went inside the step: a scratch file that is gone again is no input."""
+        gone = [name for name, state in self.files.items() if state != "absent" and not (self.root / name).exists()]
+        for name in gone:
+            del self.files[name]
+
     def to_dict(self) -> dict[str, str]:
         """One flat record: ``file <path>`` and ``variable <name>`` to digests."""
         return {f"file {name}": state for name, state in sorted(self.files.items())} | {
@@ -138,6 +144,7 @@ def tracing(root: Path, ignored: tuple[Path, ...] = ()) -> Iterator[Trace]:
             restore()
         with _lock:
             _active.remove(trace)
+        trace.settle()
 
 
 def _install_hook() -> None:

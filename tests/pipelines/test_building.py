@@ -1,0 +1,246 @@
+"""Builds: from rows to a gated, refitted model; cached, never stale, and it says why."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from clew.backend import LocalBackend
+from clew.catalog import service as catalog
+from clew.errors import BuildFailed, Invalid, NotFound, Refused
+from clew.pipelines.building import NoProgress
+from clew.registry.service import model_version
+from clew.sdk import declarations, verbs
+from clew.sdk.ingest import ingest_frame
+from clew.tracking import service as tracking
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+HELPERS = """
+def slope(values):
+    return values * 1.0
+"""
+
+RECIPE = '''
+from typing import Annotated
+
+import clew
+import helpers
+import polars as pl
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+thing = clew.entity("thing")
+
+
+@clew.dataset(key="id", time="at")
+def asked(file: str) -> pl.LazyFrame:
+    return pl.scan_parquet(file)
+
+
+@clew.dataset(key="id", time="done")
+def outcomes(file: str) -> pl.LazyFrame:
+    return pl.scan_parquet(file)
+
+
+past = clew.windows("past", outcomes, entity=thing, over="3d", bad=clew.mean("bad"), seen=clew.count())
+
+
+@clew.features(request={"size": pl.Float64})
+def request(request: pl.LazyFrame) -> pl.LazyFrame:
+    return request.select(size=helpers.slope(pl.col("size")))
+
+
+rows = clew.training_set("rows", asked, label=outcomes["bad"], label_within="1d", holdout="20d", features=[past, request])
+
+
+@clew.model(rows, tune=clew.search(trials=3, maximize="auc"), refit=True)
+def risk(
+    data: clew.TrainingData, strength: Annotated[float, clew.log_uniform(0.01, 0.3)] = 0.1, *, seed: int = 3
+) -> HistGradientBoostingClassifier:
+    train, valid = data.split(valid=0.3)
+    fitted = HistGradientBoostingClassifier(learning_rate=strength, max_iter=10, random_state=seed).fit(train.X, train.y)
+    print("fitted with", strength)
+    clew.log(auc=roc_auc_score(valid.y, fitted.predict_proba(valid.X)[:, 1]))
+    return fitted
+
+
+@clew.gate(risk, on=rows.holdout)
+def enough(challenger: clew.Candidate, champion: clew.Candidate | None, recent: clew.TrainingData) -> clew.Verdict:
+    if champion is None:
+        return clew.passed("the first version")
+    return clew.compare(challenger, champion, on=recent, metric=roc_auc_score).no_worse_by(0.01)
+'''
+
+
+def rows(days: int, first: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Requests of some days with their outcomes, two hours later; two outcomes in three follow the request's size."""
+    rng = np.random.default_rng(first)
+    per_day = 30
+    count = days * per_day
+    at = [START + timedelta(days=first + row // per_day, minutes=20 * (row % per_day)) for row in range(count)]
+    size = rng.normal(size=count)
+    base = pl.DataFrame({"id": [f"r{first}-{row}" for row in range(count)], "thing": rng.choice(["a", "b", "c"], count), "at": at, "size": size})
+    bad = rng.random(count) < 1 / (1 + np.exp(-2 * size))
+    outcomes = base.select("id", "thing", done=pl.col("at") + timedelta(hours=2)).with_columns(bad=pl.Series(bad))
+    return base, outcomes
+
+
+class Project:
+    """A folder with the recipe above, whose files can be changed and loaded again."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.write("helpers.py", HELPERS)
+        self.write("recipe.py", RECIPE)
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).write_text(text)
+
+    def change(self, name: str, old: str, new: str) -> None:
+        text = (self.root / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+        self.load()
+
+    def load(self) -> None:
+        declarations.forget()
+        for name in ("recipe", "helpers"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        importlib.import_module("recipe")
+
+
+@pytest.fixture
+def project(local_backend: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    made = Project(tmp_path)
+    made.load()
+    yield made
+    for name in ("recipe", "helpers"):
+        sys.modules.pop(name, None)
+
+
+def ingest(backend: LocalBackend, days: int, first: int = 0) -> None:
+    for name, frame in zip(("asked", "outcomes"), rows(days, first), strict=True):
+        declared = declarations.declared("dataset", name)
+        assert declared is not None
+        ingest_frame(backend, declared.definition, frame)  # type: ignore[arg-type]
+
+
+def build(name: str = "risk") -> str:
+    return str(verbs.build(name, executor="in_process").ref)
+
+
+def states(name: str = "risk") -> dict[str, str]:
+    return {step.name: step.state for step in verbs.plan(name).steps}
+
+
+def test_a_build_makes_a_gated_and_refitted_champion(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    assert build() == "risk@2"
+    refit = local_backend.call(model_version, "risk", 2)
+    assert str(refit.details.refit_of) == "risk@1"
+    assert refit.version.aliases == ("champion",)
+    verdict = local_backend.call(catalog.list_verdicts, "risk", 1).items[0]
+    assert verdict.passed and verdict.gate == "enough" and "20 days" in verdict.reason
+    names = {str(node.ref) for node in local_backend.call(catalog.lineage, "risk", 2).nodes}
+    assert {"risk@1", "rows@1", "past@1", "request@1", "asked@1", "outcomes@1"} <= names
+
+
+def test_trials_are_runs_of_one_study_and_only_the_winner_is_a_version(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    runs = local_backend.call(tracking.list_runs, limit=50).items
+    assert sorted(run.title for run in runs if run.title) == ["refit", "study of risk", "trial 0", "trial 1", "trial 2"]
+    assert len(local_backend.call(catalog.list_versions, "risk").items) == 2
+
+
+def test_a_second_build_does_nothing(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    assert build() == build()
+    assert set(states().values()) == {"source", "cached"}
+    assert "nothing differs" in verbs.why("risk")
+
+
+def test_a_changed_helper_rebuilds_exactly_what_it_touches_and_says_so(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    project.change("helpers.py", "values * 1.0", "values * 2.0")
+    assert states() == {
+        "asked": "source", "outcomes": "source", "past": "cached", "request": "stale", "rows": "stale", "risk": "stale",
+    }  # fmt: skip
+    assert verbs.why("risk") == "request is stale: code: helpers.slope changed"
+
+
+def test_a_comment_rebuilds_nothing(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    project.change("recipe.py", "    print(", "    # says it\n    print(")
+    assert "stale" not in states().values()
+
+
+def test_a_refresh_on_newer_rows_is_not_tuned_again_and_waits_for_unseen_days(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    ingest(local_backend, 5, first=60)
+    assert verbs.why("risk").startswith("past is stale: input: outcomes changed")
+    assert build() == "risk@3"
+    verdict = local_backend.call(catalog.list_verdicts, "risk", 3).items[0]
+    assert (verdict.passed, verdict.word) == (False, "not enough data yet")
+    assert local_backend.call(catalog.resolve, "risk@champion").number == 2
+    assert local_backend.call(catalog.get_version, "risk", 3).state == "rejected"
+    studies = [run for run in local_backend.call(tracking.list_runs, limit=50).items if (run.title or "").startswith("study")]
+    assert len(studies) == 1
+
+
+def test_a_function_that_raises_fails_the_build_with_its_place(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.change("recipe.py", "    print(", "    raise ZeroDivisionError('by hand')\n    print(")
+    with pytest.raises(BuildFailed, match=r"every trial of risk failed.*ZeroDivisionError: by hand \(recipe.py:"):
+        build()
+    assert states()["rows"] == "cached", "what was built before it stays"
+
+
+def test_a_metric_that_is_never_logged_is_named(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.change("recipe.py", "clew.log(auc=", "clew.log(area=")
+    with pytest.raises(BuildFailed, match="never logged 'auc'"):
+        build()
+
+
+def test_nothing_to_build_from_says_what_to_do(project: Project) -> None:
+    with pytest.raises(Invalid, match="clew ingest asked"):
+        build()
+    assert verbs.plan("risk").steps[0].state == "waits"
+
+
+def test_an_unknown_asset_names_those_that_there_are(project: Project) -> None:
+    with pytest.raises(NotFound, match="asked, outcomes, past, request, risk, rows"):
+        verbs.plan("late")
+
+
+def test_labels_that_have_not_matured_are_no_rows(project: Project, local_backend: LocalBackend) -> None:
+    asked, outcomes = rows(2)
+    later = outcomes.with_columns(pl.col("done") + timedelta(days=10))
+    for name, frame in (("asked", asked), ("outcomes", later)):
+        declared = declarations.declared("dataset", name)
+        assert declared is not None
+        ingest_frame(local_backend, declared.definition, frame)  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="no row whose label has matured"):
+        build("rows")
+
+
+def test_processes_build_the_same(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    version = verbs.build("risk", executor="processes", workers=2, progress=NoProgress())
+    assert str(version.ref) == "risk@2"
+    run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 1")
+    output = local_backend.call(tracking.run_log, run.id)
+    assert "fitted with" in str(output)
