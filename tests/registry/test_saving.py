@@ -1,6 +1,5 @@
 """Models become files that answer as they did, or are refused with the reason."""
 
-import warnings
 
 import numpy as np
 import polars as pl
@@ -34,8 +33,8 @@ def labels(frame: pl.DataFrame) -> np.ndarray:
 
 def register(backend: LocalBackend, saved: SavedModel) -> ModelVersion:
     details = ModelDetails(
-        None, (), saved.signature, saved.flavor, saved.files, saved.onnx, saved.verification, "recipe", {"depth": 3}, {"auc": 0.7}, None, None, None,
-        libraries=saved.libraries,
+        None, (), saved.signature, saved.flavor, saved.files, saved.onnx, saved.verification, "recipe", {"depth": 3}, {"auc": 0.7},
+        None, None, None, libraries=saved.libraries,
     )  # fmt: skip
     return backend.call(registry.register_model, "late", "sha256:d", saved.onnx, "the first version", details)
 
@@ -45,7 +44,8 @@ def test_a_boosted_model_answers_the_same_after_export_and_load(
 ) -> None:
     model = HistGradientBoostingClassifier(max_iter=30).fit(frame, labels)
     saved = save_model(local_backend, model, frame)
-    assert saved.verification.rows_with_missing > 0 and saved.verification.largest_difference < 1e-6
+    assert saved.verification.rows_with_missing > 0
+    assert saved.verification.largest_difference < 1e-6
     version = register(local_backend, saved).version
     matrix = frame.to_numpy().astype(np.float32)
     expected = model.predict_proba(frame)[:, 1]
@@ -81,8 +81,7 @@ class Odd(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def test_a_model_that_does_not_convert_is_refused_with_the_reason(local_backend: LocalBackend, frame: pl.DataFrame) -> None:
-    with warnings.catch_warnings(), pytest.raises(Refused, match="Odd does not convert to ONNX"):
-        warnings.simplefilter("ignore")
+    with pytest.raises(Refused, match="Odd does not convert to ONNX"):
         save_model(local_backend, Odd().fit(None, None), frame)
 
 
@@ -93,13 +92,13 @@ def test_three_classes_are_refused(local_backend: LocalBackend, frame: pl.DataFr
 
 
 def test_a_stranger_has_no_flavor(local_backend: LocalBackend, frame: pl.DataFrame) -> None:
-    with pytest.raises(Invalid, match="no flavor takes a builtins.dict"):
+    with pytest.raises(Invalid, match=r"no flavor takes a builtins\.dict"):
         save_model(local_backend, {}, frame)
 
 
 def test_a_file_with_a_foreign_type_is_not_loaded(frame: pl.DataFrame) -> None:
     flavor = SklearnFlavor()
-    with pytest.raises(Refused, match="not a type of scikit-learn"):
+    with pytest.raises(Refused, match="no type of scikit-learn"):
         flavor.load(flavor.save(Odd().fit(None, None)))
 
 
@@ -107,7 +106,9 @@ def test_the_card_says_what_is_recorded(backend: LocalBackend, frame: pl.DataFra
     saved = save_model(backend, HistGradientBoostingClassifier(max_iter=2).fit(frame, labels), frame)
     version = register(backend, saved).version
     card = backend.call(registry.model_card, "late", version.number).markdown
-    assert card.startswith("# late@1") and "by no gate" in card and "depth: 3" in card
+    assert card.startswith("# late@1")
+    assert "by no gate" in card
+    assert "depth: 3" in card
     with pytest.raises(NotFound):
         backend.call(registry.model_card, "late", 9)
 
@@ -140,7 +141,7 @@ def test_categorical_splits_that_convert_wrong_are_refused(local_backend: LocalB
     rows = pl.DataFrame({"carrier": rng.integers(0, 16, 3_000).astype(np.float32), "x": rng.normal(size=3_000).astype(np.float32)})
     late = np.isin(rows["carrier"].to_numpy(), [1, 4, 9, 14]) ^ (rng.random(3_000) < 0.1)
     model = HistGradientBoostingClassifier(max_iter=20, categorical_features=[0]).fit(rows, late)
-    with pytest.raises(Refused, match="categor|Categor"):
+    with pytest.raises(Refused, match=r"[Cc]ategor"):
         save_model(local_backend, model, rows)
 
 

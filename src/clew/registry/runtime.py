@@ -63,8 +63,9 @@ def verify(
         row = int(distance.argmax())
         share = float((distance > tolerance).mean())
         raise Refused(
-            f"the ONNX export does not answer as the model does: {share:.0%} of {len(answers):,} real rows differ, row {row} by {largest:.3g} "
-            f"({answers[row]:.4f} where the model says {original[row]:.4f}). Categorical splits are a known cause: code categories as numbers",
+            f"the ONNX export does not answer as the model does: {share:.0%} of {len(answers):,} real rows differ, row {row} by "
+            f"{largest:.3g} ({answers[row]:.4f} where the model says {original[row]:.4f}). Categorical splits are a known cause: code "
+            "categories as numbers",
             largest_difference=largest,
         )
     return Verification(len(matrix), int(np.isnan(matrix).any(axis=1).sum()), largest, tolerance)

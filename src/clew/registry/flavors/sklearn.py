@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from clew.errors import Refused
 from clew.registry.flavors import Export
@@ -17,8 +18,8 @@ __all__ = ["SklearnFlavor"]
 
 _FILE = "model.skops"
 _OPSET = 17
-_TRUSTED = ("sklearn.",)
-"""Types of scikit-learn itself are trusted on load; anything else is refused by name."""
+_TRUSTED = ("sklearn.", "numpy.dtype")
+"""What is trusted on load: types of scikit-learn itself and NumPy's element types. Anything else is refused by name."""
 _export_lock = threading.Lock()
 
 
@@ -38,13 +39,14 @@ class SklearnFlavor:
     def load(self, files: dict[str, bytes]) -> Any:
         import skops.io
 
-        content = files[_FILE]
-        unknown = skops.io.get_untrusted_types(data=content)
+        try:
+            content = files[_FILE]
+            unknown = skops.io.get_untrusted_types(data=content)
+        except (BadZipFile, KeyError, ValueError) as error:
+            raise Refused(f"{_FILE} is missing or broken and can't be loaded: {error}") from error
         foreign = [name for name in unknown if not name.startswith(_TRUSTED)]
         if foreign:
-            raise Refused(
-                f"the model holds {foreign[0]}, which is not a type of scikit-learn: loading it would run code that nobody has vouched for"
-            )
+            raise Refused(f"the model holds {foreign[0]}, no type of scikit-learn: loading it would run code that nobody has vouched for")
         return skops.io.loads(content, trusted=unknown)
 
     def export(self, model: Any, features: int) -> Export:
