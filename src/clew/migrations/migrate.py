@@ -23,13 +23,6 @@ _LOCK = 0x636C6578
 
 def upgrade(database: "Database") -> None:
     """Run the revisions that are missing, under an exclusive lock. Raises ``Conflict`` for a database of a newer Clew."""
-    if not any(FOLDER.glob("versions/0*.py")):
-        from clew.migrations.draft import declared_metadata
-
-        found = declared_metadata()
-        with database.write() as connection:
-            found.create_all(connection)
-        return
     with database.engine.connect() as connection:
         if _revision(connection) == HEAD:
             return
