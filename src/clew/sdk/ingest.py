@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clew import console
 from clew.backend import Backend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
@@ -14,6 +15,7 @@ from clew.datasets.preparation import conform, prepare
 from clew.datasets.schema import Growth
 from clew.definitions import DatasetDefinition, definition_digest
 from clew.errors import ClewError, Invalid, NotFound, Refused
+from clew.feature_store.service import refresh_online
 from clew.fingerprints import fingerprint
 
 if TYPE_CHECKING:
@@ -33,8 +35,11 @@ class Ingested:
 
 
 def ingest_file(backend: Backend, dataset: "Dataset[..., Any]", file: Path, *, replace: bool = False) -> AssetVersion:
-    """The dataset's version with the rows of a file in it. Raises as ``ingest``."""
-    return ingest(backend, dataset, file, replace=replace).growth.version
+    """The dataset's version with the rows of a file in it; says on stderr where inferred rules wait for review. Raises as ``ingest``."""
+    done = ingest(backend, dataset, file, replace=replace)
+    if done.expectations is not None:
+        console.note(f"{dataset.name}: rules were inferred; review {done.expectations}, from the next file on they are enforced")
+    return done.growth.version
 
 
 def ingest(backend: Backend, dataset: "Dataset[..., Any]", file: Path, *, replace: bool = False) -> Ingested:
@@ -78,6 +83,8 @@ def ingest_frame(
         source=source,
         replace=replace,
     )
+    if growth.new:
+        backend.call(refresh_online, name)
     if rules is not None:
         return Ingested(growth, None)
     required = [*definition.key, *(column for column in (definition.time, definition.known) if column)]
