@@ -14,8 +14,6 @@ from clew.tracking.shipping import SyncReport, ship_dead
 from clew.tracking.views import RunView
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from clew.catalog.schema import AssetVersion
 
 __all__ = ["Run", "RunView", "current_run", "get_run", "log", "run", "sync"]
@@ -26,11 +24,11 @@ class Run(RecordedRun):
 
     @property
     def url(self) -> str | None:
-        """The run's page on the server that the script works against; ``None`` for a folder: ``clew up`` says where that is shown."""
+        """The run's page on the server that the script works against; ``None`` for a folder."""
         backend = backends.current()
-        return f"{backend.settings.url.rstrip('/')}/runs/{self.id}" if backend.settings.url else None
+        return f"{backend.settings.url.rstrip('/')}/projects/{backend.project}/runs/{self.id}" if backend.settings.url else None
 
-    def register(self, name: str, model: Any, example: "pl.DataFrame | Any") -> "AssetVersion":  # Any: a model of any framework, rows of any kind
+    def register(self, name: str, model: Any, example: Any) -> "AssetVersion":  # Any: a model of any framework, rows of any kind
         """Make the model a version of ``name``, verified on the example's rows, with this run as its origin."""
         from clew.registry.registering import register
 
@@ -70,7 +68,7 @@ def log(values: Mapping[str, Number] | None = None, /, *, step: int | None = Non
     """``run.log`` of the current run. Raises ``Invalid`` where there is none, and ``Pruned`` in a trial that is cut short."""
     found = current_run()
     if found is None:
-        raise Invalid("clew.log() was called outside of a run; wrap the code in `with clew.run():`, in a test in `with clew.testing.Run():`")
+        raise Invalid("clew.log() was called outside of a run; wrap the code in `with clew.run():`, or in `with clew.testing.Run():`")
     found.log(values, step=step, **named)
 
 

@@ -94,7 +94,7 @@ function Measured({ report }: { report: Schemas["PerformanceReport"] }) {
 
 function Skew({ report }: { report: Schemas["SkewReport"] }) {
   const agrees = report.cells > 0 && report.differing === 0;
-  const worst = [...report.features].filter((one) => one.differing).sort((a, b) => b.differing - a.differing);
+  const worst = [...(report.features ?? [])].filter((one) => one.differing).sort((a, b) => b.differing - a.differing);
   return (
     <p style={{ marginTop: 10, paddingTop: 10, borderTop: "1px solid var(--line)" }}>
       <Pill tone={agrees ? "ok" : report.cells ? "bad" : "quiet"}>{agrees ? "no skew" : report.cells ? "skew" : "not measured"}</Pill>{" "}
