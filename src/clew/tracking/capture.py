@@ -64,7 +64,7 @@ class Capture:
             os.dup2(self._files[stream], stream)
         self._stacks.enter_context(_by_line())
         for stream, name in ((1, "stdout"), (2, "stderr")):
-            self._stacks.enter_context(_tee(self._files[stream], stream, name))
+            self._stacks.enter_context(_tee(self._journal, stream, name))
         _stack.append(self)
         self._thread.start()
         return True
@@ -117,6 +117,7 @@ class Capture:
 
     def forget(self) -> None:
         """In a forked child: the parent's thread copies what we print too, as the files are shared; only the objects go."""
+        self._stacks.close()
         self._files, self._before = {}, {}
         if self in _stack:
             _stack.remove(self)
@@ -128,6 +129,8 @@ def recover_output(journal: Journal) -> None:
     for item in journal.frames():
         if item.kind is Kind.OUTPUT:
             stream, offset, _ = OUTPUT.unpack_from(item.payload)
+            if stream not in taken:
+                continue
             taken[stream] = max(taken[stream], offset + len(item.payload) - OUTPUT.size)
     for stream, path in output_files(journal).items():
         if path.exists():
@@ -179,15 +182,17 @@ def _by_line() -> Iterator[None]:
 
 
 class _Tee:
-    """Stands for a ``sys.stdout`` that is not descriptor 1 (a notebook, a test): passes all on, and writes a copy into the file."""
+    """Stands for a ``sys.stdout`` that is not descriptor 1 (a notebook, a test): passes all on, and writes a copy into the journal."""
 
-    def __init__(self, stream: TextIO, descriptor: int) -> None:
+    def __init__(self, stream: TextIO, journal: Journal, number: int) -> None:
         self._stream = stream
-        self._descriptor = descriptor
+        self._journal = journal
+        self._number = number
 
     def write(self, text: str) -> int:
         written = self._stream.write(text)
-        _write_all(self._descriptor, text.encode(errors="replace"))
+        if text:
+            self._journal.output(self._number, 0, text.encode(errors="replace"))
         return written
 
     def writelines(self, lines: list[str]) -> None:
@@ -199,8 +204,9 @@ class _Tee:
 
 
 @contextlib.contextmanager
-def _tee(file: int, descriptor: int, name: str) -> Iterator[None]:
-    stream = getattr(sys, name)
+def _tee(journal: Journal, descriptor: int, name: str) -> Iterator[None]:
+    outer = getattr(sys, name)
+    stream = outer._stream if isinstance(outer, _Tee) else outer  # an outer run has its own output, not ours
     try:
         ours = stream is None or stream.fileno() == descriptor
     except (OSError, ValueError, AttributeError):
@@ -208,10 +214,10 @@ def _tee(file: int, descriptor: int, name: str) -> Iterator[None]:
     if ours:
         yield
         return
-    tee = _Tee(stream, file)
+    tee = _Tee(stream, journal, descriptor + len(_STREAMS))
     setattr(sys, name, tee)
     try:
         yield
     finally:
         if getattr(sys, name) is tee:
-            setattr(sys, name, stream)
+            setattr(sys, name, outer)

@@ -101,7 +101,7 @@ def _reported(report: SyncReport) -> str:
     lines = [f"shipped {run}" for run in report.runs] or ["nothing was left to ship"]
     lines += [f"could not ship {run}: {why}" for run, why in report.failed.items()]
     if report.targets:
-        lines.append(f"{report.waiting} more wait for {', '.join(report.targets)}; `clew sync` with CLEW_URL (or CLEW_DATABASE_URL) set to it")
+        lines.append(f"{report.waiting} more wait for {', '.join(report.targets)}; `clew sync` with CLEW_URL set to it ships them")
     return "\n".join(lines)
 
 

@@ -19,7 +19,8 @@ HEADER = struct.Struct("<II")
 POINT = struct.Struct("<Hqqd")
 """Number of the name, step, time in microseconds, value."""
 OUTPUT = struct.Struct("<BQq")
-"""Stream (1 or 2), offset of the first byte in the stream, time in microseconds; the bytes follow."""
+"""Stream, offset of the first byte in its file, time in microseconds; the bytes follow. Streams 1 and 2 are descriptors; 3 and 4 are
+copies of what went through a ``sys.stdout`` or ``sys.stderr`` that is no descriptor, and have no file."""
 MAX_PAYLOAD_BYTES = (1 << 24) - 1
 
 

@@ -48,7 +48,7 @@ class JournalRecorder:
         self._shipper = Shipper(backend, self._journal, first=[] if notes is None else notes.first(self), duties=duties)
         if self._capture is not None and not self._capture.start():
             self._capture = None
-            self._journal.document(Kind.FACTS, {"notes": {"output": "not captured: another run of this process has it, or there is none"}})
+            self._journal.document(Kind.FACTS, {"notes": {"output": "not captured: another thread's run has it"}})
         self._shipper.start()
         _recorders.add(self)
 

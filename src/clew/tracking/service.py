@@ -40,7 +40,7 @@ SYSTEM = "system/"
 _MAX_LIMIT = 1_000
 _MAX_BUCKETS = 10_000
 _MAX_SERIES = 200
-_STREAMS = {1: "stdout", 2: "stderr"}
+_STREAMS = {1: "stdout", 2: "stderr", 3: "stdout", 4: "stderr"}
 
 
 @operation("POST /projects/{project}/runs/{run_id}/frames", permission="tracking.write", kind="write")
