@@ -34,7 +34,8 @@ from clew.feature_store.online import open_store, view_key
 from clew.feature_store.reader import FeatureReader, stored_views
 from clew.feature_store.reading import load_functions, recompute, scan_version, training_set_details
 from clew.feature_store.schema import PushResult, UsedView
-from clew.feature_store.service import list_pins, pin_views, push_rows, refresh_online, revert_view, unpin_views
+from clew.feature_store.service import catch_up, list_pins, pin_views, push_rows, refresh_online, revert_view, unpin_views
+from clew.sdk.ingest import ingest_frame
 
 ASKED = ["departs", "flight", "carrier", "station", "distance"]
 
@@ -326,3 +327,28 @@ def test_a_reader_without_the_function_of_a_request_view_says_so(airline: Airlin
     with pytest.raises(Invalid, match="function of calendar is not at hand"):
         FeatureReader(served(airline), open_store(airline.backend.settings.online_url), project="test", time="departs")
     assert CALENDAR.request
+
+
+def test_catching_up_brings_what_a_dead_process_left(airline: Airline, monkeypatch: pytest.MonkeyPatch) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    with monkeypatch.context() as dying:
+        dying.setattr(pushing, "push", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            push(airline, "landings", landing_rows(airline.later("landed")))
+    assert airline.backend.call(catch_up).views == ["pace@1"]
+    assert airline.backend.call(catch_up).views == []
+    assert_no_skew(airline, airline.later("departs").head(30), views)
+
+
+def test_a_dataset_begun_anew_leaves_none_of_its_old_rows_online(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    reader = reader_of(airline, views)
+    asked = airline.between(START + timedelta(days=1))
+    assert_no_skew(airline, asked, views, reader)
+    half = landing_rows(airline.frame).filter(pl.col("flight") % 2 == 0)
+    ingest_frame(airline.backend, LANDINGS, half, source="again", replace=True)
+    assert_no_skew(airline, asked, views, reader)

@@ -6,6 +6,7 @@ entity in memory sees what is new. The store holds nothing that can't be made ag
 """
 
 import os
+import secrets
 import struct
 import threading
 from collections.abc import Iterator
@@ -202,7 +203,12 @@ class _LmdbTransaction:
             return False
         self._transaction.put(key, payload)
         head = self._transaction.get(b"h" + view + entity)
-        sequence, reordered_at, last = (0, 0, b"") if head is None else _HEAD.unpack(head)
+        if head is None:
+            # A random start: who held the entity before its view was dropped must not take new events for those that it knows.
+            start = secrets.randbits(48)
+            sequence, reordered_at, last = start, start + 1, b""
+        else:
+            sequence, reordered_at, last = _HEAD.unpack(head)
         in_order = fresh and at >= last
         head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, at if in_order else last)
         self._transaction.put(b"h" + view + entity, head)

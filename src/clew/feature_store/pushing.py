@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from clew.catalog import service as catalog
-from clew.catalog.schema import VersionRef
+from clew.catalog.schema import AssetVersion, VersionRef
 from clew.clock import to_micros
 from clew.datasets import tail
 from clew.datasets.growth import details_of
@@ -32,7 +32,7 @@ from clew.operations import Context
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["PinnedView", "drop", "fill", "online_rows", "pinned", "push", "source_dataset"]
+__all__ = ["PinnedView", "behind", "drop", "fill", "online_rows", "pinned", "push", "source_dataset"]
 
 _UNIX_ORDINAL = date(1970, 1, 1).toordinal()
 _BATCH = 20_000
@@ -211,8 +211,12 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
         others = [_input_rows(context, reference) for reference in view.details.inputs[1:]]
         frames = [rows.collect(), *(frame for frame, _ in others)]
         rows = _table_rows(context, view, frames, [dataset, *(details for _, details in others)]).lazy()
-    since = _since(context, view, rows)
-    events = frame_events(rows, view.online, since)
+    events = frame_events(rows, view.online, _since(context, view, rows))
+    if _begun_anew(context, view.dataset, _note(store, key), latest):
+        with store.writing() as writer:  # one transaction: no reader sees the view without its rows
+            writer.drop(key)
+            for event in events:
+                view.online.put(writer, key, event)
     for start in range(0, len(events), _BATCH):  # several transactions, so that pushes don't wait for the whole
         with store.writing() as writer:
             for event in events[start : start + _BATCH]:
@@ -221,6 +225,31 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
         content = writer.note(key)
         before = 0 if content is None else msgspec.msgpack.decode(content, type=_Note).sequence
         writer.set_note(key, msgspec.msgpack.encode(_Note(max(sequence, before), latest.number)))
+
+
+def _begun_anew(context: Context, dataset: str, note: _Note | None, latest: AssetVersion) -> bool:
+    """Whether a version since the note holds none of the rows before: an ingest that replaced them."""
+    if note is None or not note.dataset:
+        return False
+    with context.reading() as inside:
+        between = [catalog.get_version(inside, dataset, number) for number in range(note.dataset + 1, latest.number + 1)]
+    return any(details.added_rows == details.rows for details in map(details_of, between))
+
+
+def behind(context: Context) -> list[PinnedView]:
+    """The pinned views that lack rows of their dataset: appended ones whose push died, or those of a file that was ingested."""
+    store = _store(context)
+    with context.reading() as inside:
+        pins = [view for view in pinned(inside, None) if view.dataset]
+        names = {view.dataset for view in pins}
+        newest = {name: (tail.last_sequence(inside, name), catalog.latest_version(inside, name)) for name in names}
+    found = []
+    for view in pins:
+        note = _note(store, _key(context, view))
+        sequence, latest = newest[view.dataset]
+        if note is None or note.sequence < sequence or (latest is not None and note.dataset < latest.number):
+            found.append(view)
+    return found
 
 
 def _with_tail(context: Context, dataset: DatasetDetails, appended: Sequence[dict[str, Any]]) -> "pl.LazyFrame":

@@ -108,7 +108,7 @@ class FeatureReader:
                 raise Invalid(f"row {place} lacks {field!r}, the {what}; give null where there is no value", row=place, field=field)
         try:
             return _instant(row[self.time])
-        except (TypeError, ValueError, Invalid) as error:
+        except (TypeError, ValueError, OverflowError, Invalid) as error:
             raise Invalid(
                 f"row {place}: {self.time!r} is {row[self.time]!r}, and must be a time with its offset, such as 2013-04-01T09:00:00-04:00",
                 row=place,
@@ -207,7 +207,7 @@ class _StoredView:
         since = None if self._reach is None else time - self._reach
         if held is not None and held.sequence == head.sequence and held.reaches(since):
             return held.recent
-        if held is None or head.reordered_at > held.sequence or not held.reaches(since):
+        if held is None or held.sequence < head.reordered_at or held.sequence > head.sequence or not held.reaches(since):
             # A request of the past may follow one of the present, so a little more is loaded than this one needs.
             loaded_from = None if since is None else since - (self._reach or 0)
             held = _Held(RecentEvents(self.online.whole), 0, None, set(), loaded_from)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "commit_training_set", "commit_view", "dataset_shape", "feature_view_version", "list_pins", "pin_views", "push_rows", "refresh_online",
+    "catch_up", "commit_training_set", "commit_view", "dataset_shape", "feature_view_version", "list_pins", "pin_views", "push_rows", "refresh_online",
     "revert_view", "unpin_views", "view_details",
 ]  # fmt: skip
 
@@ -178,6 +178,13 @@ def refresh_online(context: Context, name: str) -> PushResult:
     with context.reading() as inside:
         pins = pushing.pinned(inside, name)
     done, waiting = pushing.fill(context, pins)
+    return PushResult(0, 0, done, waiting)
+
+
+@operation("POST /projects/{project}/online", permission="datasets.append", kind="staged")
+def catch_up(context: Context) -> PushResult:
+    """Bring those pinned views up to date that are behind: after a crash between an append and its push, or an ingest elsewhere."""
+    done, waiting = pushing.fill(context, pushing.behind(context))
     return PushResult(0, 0, done, waiting)
 
 

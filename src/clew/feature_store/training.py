@@ -59,7 +59,7 @@ def assemble(
     """The version of a training set over versions of its datasets and views, the newest ones where ``inputs`` names none."""
     find = _finder(backend, inputs)
     spine, label = find(definition.spine), find(definition.label_dataset)
-    views = used_views(backend, definition, find)
+    views = _used_views(backend, definition, find)
     rows = _labelled(backend, definition, spine, label)
     if not rows.frame.height:
         raise Refused(
@@ -89,7 +89,7 @@ def preview(
     spine, label = find(definition.spine), find(definition.label_dataset)
     labelled = _labelled(backend, definition, spine, label)
     first = replace(labelled, frame=labelled.frame.head(rows))
-    views = used_views(backend, definition, find)
+    views = _used_views(backend, definition, find)
     return _with_features(backend, definition, first, views, dict(functions or {}), spine.ref, label.ref)[0]
 
 
@@ -102,7 +102,7 @@ def _finder(backend: Backend, inputs: Inputs | None) -> Callable[[str], AssetVer
     return find
 
 
-def used_views(backend: Backend, definition: TrainingSetDefinition, find: Callable[[str], AssetVersion]) -> tuple[UsedView, ...]:
+def _used_views(backend: Backend, definition: TrainingSetDefinition, find: Callable[[str], AssetVersion]) -> tuple[UsedView, ...]:
     """The versions of the views that a training set names, with the versions of those that they take."""
 
     def use(view: str, by: Mapping[str, str], prefix: str) -> UsedView:

@@ -64,7 +64,7 @@ def build_view(
     if definition.request:
         details = _request_details(definition, function, versions)
         return _commit(backend, definition_digest, details, versions, None, run_id, why)
-    made, details = make_table(definition, function, [_input(backend, version) for version in versions])
+    made, details = _make_table(definition, function, [_input(backend, version) for version in versions])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "view.parquet"
         made.write_parquet(file, compression="zstd")
@@ -157,7 +157,7 @@ def _input(backend: Backend, version: AssetVersion) -> _Input:
     return _Input(version, scan_version(backend, version.name, version.number, with_known=True), key, KNOWN)
 
 
-def make_table(
+def _make_table(
     definition: FeaturesDefinition, function: ViewFunction, inputs: Sequence[_Input]
 ) -> "tuple[pl.DataFrame, FeatureViewDetails]":
     """The rows of a view, with the column ``_known``, and what the version is to say of them."""

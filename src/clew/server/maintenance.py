@@ -42,6 +42,14 @@ def _compact_predictions(backend: LocalBackend) -> None:
         backend.run(operation_of(compact_predictions), {}, project=project)
 
 
+def _catch_up_online(backend: LocalBackend) -> None:
+    """Rows that were appended by a process that died before its push, or ingested by a client that did not wait, come online."""
+    from clew.feature_store import service as features
+
+    for project in _projects(backend):
+        backend.run(operation_of(features.catch_up), {}, project=project)
+
+
 def _cut_tails(backend: LocalBackend) -> None:
     """Appended rows become a version once a day: a dataset whose newest version is a day old and that has a tail."""
     from clew.datasets import service as datasets
@@ -59,6 +67,7 @@ def _projects(backend: LocalBackend) -> Iterator[str]:
 
 DUTIES = (
     Duty("ship the journals of dead processes", 5, _ship_journals),
+    Duty("bring rows that were left behind online", 15, _catch_up_online),
     Duty("compact the prediction log", 60, _compact_predictions),
     Duty("cut appended rows into versions", 3600, _cut_tails),
 )
