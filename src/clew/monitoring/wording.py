@@ -8,7 +8,7 @@ __all__ = ["performance_in_words", "skew_in_words"]
 def performance_in_words(report: PerformanceReport) -> str:
     """The figures with their interval, unit and count."""
     figures = report.figures
-    counts = f"{figures.blocks} {figures.unit}, {figures.rows:,} rows; {figures.waiting:,} wait for a label, {figures.unlabelled:,} never got one"
+    counts = f"{figures.blocks} {figures.unit}, {figures.rows:,} rows; {figures.waiting:,} wait for labels; {figures.unlabelled:,} got none"
     if report.word != "measured":
         return f"not enough data yet: {counts}"
     shown = [("AUC", figures.auc), ("log loss", figures.log_loss)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from clew.access.service import own_blob
-from clew.clock import from_micros, wall_now
+from clew.clock import from_micros, to_micros, wall_now
 from clew.errors import Conflict, NotFound
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.serving import truths
@@ -95,9 +95,9 @@ def all_answers(context: Context, endpoint: str, start: datetime | None = None, 
         frames.insert(0, context.tables.scan(pin).filter(pl.col("endpoint") == endpoint).collect())
     rows = pl.concat(frames).filter(pl.col("endpoint") == endpoint)
     if start is not None:
-        rows = rows.filter(pl.col("event_time") >= start)
+        rows = rows.filter(pl.col("event_time").dt.epoch("us") >= to_micros(start))
     if end is not None:
-        rows = rows.filter(pl.col("event_time") < end)
+        rows = rows.filter(pl.col("event_time").dt.epoch("us") < to_micros(end))
     return rows.sort("event_time", "at", maintain_order=True)
 
 
@@ -183,7 +183,7 @@ def _from_table(context: Context, pin: TablePin, name: str, before: tuple[int, s
 
     rows = context.tables.scan(pin).filter(pl.col("endpoint") == name)
     if before is not None:
-        rows = rows.filter(pl.col("at") <= from_micros(before[0]))
+        rows = rows.filter(pl.col("at").dt.epoch("us") <= before[0])
     newest = rows.sort("at", "segment", "offset", descending=True).head(limit + 500).collect()
     return list(islice(_of(name, before, ((row["prediction_id"], from_row(row)) for row in newest.iter_rows(named=True))), limit))
 

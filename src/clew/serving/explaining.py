@@ -127,7 +127,7 @@ def _known(context: Context, dataset: str, at: datetime) -> "pl.DataFrame":
     )
     for column in (details.time, details.known):
         if column is not None:
-            rows = rows.filter(pl.col(column) <= at)
+            rows = rows.filter(pl.col(column).dt.epoch("us") <= to_micros(at))
     return (rows.sort(details.time, descending=True) if details.time else rows).collect()
 
 
@@ -153,7 +153,7 @@ def _of_entity(rows: "pl.DataFrame", use: UsedView, asked: dict[str, Any], at: d
     definition = from_document(use.details.definition)
     if isinstance(definition, WindowsDefinition) and use.details.time:
         longest: timedelta = max(parse_duration(span) for span in definition.over)
-        return chosen.filter(pl.col(use.details.time) > at - longest).head(_MOST_ROWS)
+        return chosen.filter(pl.col(use.details.time).dt.epoch("us") > to_micros(at - longest)).head(_MOST_ROWS)
     assert isinstance(definition, FeaturesDefinition)
     return chosen.head(1)
 

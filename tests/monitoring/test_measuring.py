@@ -1,0 +1,95 @@
+"""What was served on a day equals what the same day gives afterwards, as known then; and a wrong feature is found."""
+
+import polars as pl
+import pytest
+
+from clew.errors import NotFound
+from clew.monitoring import service
+from clew.monitoring.measuring import measure_skew
+from clew.monitoring.wording import performance_in_words, skew_in_words
+from clew.serving.answers import compact_predictions, get_prediction, latest_answers
+from clew.serving.explaining import explain, in_words
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def test_a_healthy_endpoint_has_no_skew_before_and_after_compaction(served) -> None:  # type: ignore[no-untyped-def]
+    report = measure_skew(served.backend, "late")
+    assert report.none, skew_in_words(report)
+    assert report.rows == len(served.identifiers) > 50
+    assert report.cells == report.rows * len(served.front.live["late"].document.features)
+    assert "no skew" in skew_in_words(report)
+    served.front.predictions.close()
+    served.backend.call(compact_predictions)
+    again = measure_skew(served.backend, "late", sample=10)
+    assert (again.none, again.rows) == (True, 10)
+    kept = served.backend.call(service.list_reports, "late", "skew").items
+    assert [one.skew for one in kept] == [again, report]
+
+
+def test_a_function_that_differs_online_is_found_with_feature_view_and_row(served) -> None:  # type: ignore[no-untyped-def]
+    def in_miles(request: pl.LazyFrame) -> pl.LazyFrame:
+        return request.select(hour=pl.col("departs").dt.hour(), distance=pl.col("distance") * 1.609)
+
+    import view_functions
+
+    functions = {"calendar": in_miles, "station_weather": view_functions.station_weather}
+    report = measure_skew(served.backend, "late", functions=functions)
+    (wrong,) = [one for one in report.features if one.differing]
+    assert (wrong.feature, wrong.view.partition("@")[0], wrong.differing) == ("distance", "calendar", report.rows)
+    assert wrong.example in served.identifiers
+    assert wrong.recomputed == pytest.approx(1.609 * (wrong.served or 0), rel=1e-5)
+    assert "distance of calendar@1" in skew_in_words(report)
+
+
+def test_performance_is_judged_on_matured_labels_by_block(served) -> None:  # type: ignore[no-untyped-def]
+    report = served.backend.call(service.measure_performance, "late")
+    assert (report.answers, report.errors) == (len(served.identifiers), 0)
+    assert report.figures.rows + report.figures.unlabelled == report.answers
+    assert report.figures.waiting == 0
+    assert report.word == "not enough data yet"
+    assert report.figures.unit == "days"
+    assert performance_in_words(report).startswith("not enough data yet: ")
+    assert report.versions == {"late@1": report.answers}
+    (kept,) = served.backend.call(service.list_reports, "late", "performance").items
+    assert kept.performance == report
+
+
+def test_the_newest_answer_of_a_key_counts(served) -> None:  # type: ignore[no-untyped-def]
+    before = served.backend.call(service.measure_performance, "late")
+    asked = served.backend.call(get_prediction, served.identifiers[0])
+    served.ask(asked.row)
+    assert served.backend.call(service.measure_performance, "late").answers == before.answers
+
+
+def test_truth_is_joined_by_the_key_of_the_request(served) -> None:  # type: ignore[no-untyped-def]
+    delays = {row["flight"]: row for row in served.airline.frame.to_dicts()}
+    page = served.backend.call(latest_answers, "late", limit=200)
+    assert len(page.items) == len(served.identifiers)
+    for answer in page.items:
+        assert answer.truth.state == "known"
+        assert answer.truth.value == float(delays[answer.row["flight"]]["late"])
+
+
+def test_a_prediction_is_explained_down_to_rows_and_versions(served) -> None:  # type: ignore[no-untyped-def]
+    found = served.backend.call(explain, served.identifiers[-1])
+    assert str(found.model.ref) == "late@1"
+    assert found.training_set is not None
+    assert str(found.training_set.ref) == "training@1"
+    assert {str(version.ref) for version in found.datasets} == {"schedule@1", "landings@1", "weather@1"}
+    assert {version.name for version in found.views} == {"pace", "traffic", "station_weather", "calendar"}
+    values = {feature.name: feature for feature in found.features}
+    assert values["distance"].value == found.answer.row["distance"]
+    assert values["distance"].view == "calendar"
+    flown = values["flown_1d"].value
+    assert flown is not None
+    assert len(found.rows["pace"]) == min(20, int(flown))
+    assert all(row["carrier"] == found.answer.row["carrier"] for row in found.rows["pace"])
+    words = in_words(found)
+    assert "training@1" in words
+    assert "flown_1d" in words
+
+
+def test_an_unknown_endpoint_is_named(served) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(NotFound, match="no endpoint named 'early'"):
+        served.backend.call(service.measure_performance, "early")
