@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -27,15 +29,17 @@ from small_airline import (
 from clew.catalog import service as catalog
 from clew.catalog.schema import DefinitionDraft, VersionRef
 from clew.datasets import service as datasets
-from clew.definitions import ViewUse, definition_digest, to_document
-from clew.errors import Conflict, Invalid
+from clew.definitions import FunctionRef, ViewUse, definition_digest, to_document
+from clew.errors import BuildFailed, Conflict, Invalid
 from clew.feature_store import pushing
+from clew.feature_store.function_worker import FunctionWorker
 from clew.feature_store.online import open_store, view_key
 from clew.feature_store.reader import FeatureReader, stored_views
 from clew.feature_store.reading import load_functions, recompute, scan_version, training_set_details
 from clew.feature_store.schema import PushResult, UsedView
 from clew.feature_store.service import catch_up, list_pins, pin_views, push_rows, refresh_online, revert_view, unpin_views
 from clew.sdk.ingest import ingest_frame
+from clew.storage.blobs import Manifest, ManifestFile
 
 ASKED = ["departs", "flight", "carrier", "station", "distance"]
 
@@ -352,3 +356,33 @@ def test_a_dataset_begun_anew_leaves_none_of_its_old_rows_online(airline: Airlin
     half = landing_rows(airline.frame).filter(pl.col("flight") % 2 == 0)
     ingest_frame(airline.backend, LANDINGS, half, source="again", replace=True)
     assert_no_skew(airline, asked, views, reader)
+
+
+def test_a_views_function_comes_from_its_source_snapshot_where_its_file_is_gone(airline: Airline, tmp_path: Path) -> None:
+    airline.build()
+    content = Path(view_functions.__file__).read_bytes()
+    blob = airline.backend.upload(content)
+    manifest = Manifest((ManifestFile("features/view_functions_then.py", blob.digest, blob.size_bytes),))
+    source = airline.backend.upload(msgspec.json.encode(manifest)).digest
+    gone = FunctionRef("view_functions_then", "station_weather", str(tmp_path / "features" / "view_functions_then.py"))
+    definition = replace(weather_view(), name="weather_then", function=gone)
+    draft = DefinitionDraft("feature_view", definition.name, definition_digest(definition), to_document(definition))
+    airline.backend.call(catalog.apply_definitions, drafts=[draft], source=source)
+    airline.view(definition, function=view_functions.station_weather)
+    airline.assemble(replace(TRAINING, name="then", features=(ViewUse("weather_then", {}),)))
+    assert pin(airline, served(airline, "then")).views == ["weather_then@1"]
+
+
+def test_a_worker_that_dies_is_said_and_started_anew(tmp_path: Path) -> None:
+    (tmp_path / "deadly.py").write_text(
+        "import os\ndef view(rows):\n    print('hello')\n    os._exit(3) if os.path.exists('die') else None\n    return rows\n"
+    )
+    worker = FunctionWorker(FunctionRef("deadly", "view", str(tmp_path / "deadly.py")), tmp_path)
+    rows = pl.DataFrame({"x": [1, 2]})
+    assert worker(rows.lazy()).equals(rows)  # and what it prints does not disturb
+    (tmp_path / "die").touch()
+    with pytest.raises(BuildFailed, match="ended before it answered"):
+        worker(rows.lazy())
+    (tmp_path / "die").unlink()
+    assert worker(rows.lazy()).equals(rows)
+    worker.close()

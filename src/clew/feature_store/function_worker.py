@@ -4,6 +4,7 @@ The protocol is length-prefixed Arrow IPC on standard input and output; nothing 
 and ends when its input does.
 """
 
+import contextlib
 import io
 import os
 import select
@@ -80,21 +81,19 @@ class FunctionWorker:
         return _receive(process.stdout)
 
     def _stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):  # what was still to be written to a dead process is of no use
+                        pipe.close()
 
     def close(self) -> None:
         """End the process; it ends by itself when this one does."""
         with self._lock:
-            if self._process is not None:
-                assert self._process.stdin is not None  # opened as a pipe
-                self._process.stdin.close()
-                self._process.wait(10)
-                if self._process.stdout is not None:
-                    self._process.stdout.close()
-                self._process = None
+            self._stop()
 
 
 def _to_bytes(frame: "pl.DataFrame") -> bytes:

@@ -1,0 +1,46 @@
+"""``clew features`` and ``clew revert``, as a person calls them."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from small_airline import PACE, Airline
+from typer.testing import CliRunner
+
+from clew import backend as backends
+from clew import console
+from clew.cli import app
+from clew.errors import Invalid
+from clew.feature_store.commands import COMMANDS
+
+
+def call(airline: Airline, *words: str) -> str:
+    backends.use(airline.backend)
+    console.use_json(False)  # a real process runs one command only
+    done = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def as_json(airline: Airline, *words: str) -> Any:
+    return json.loads(call(airline, *words, "--json"))
+
+
+def test_features_lists_shows_and_reverts(airline: Airline) -> None:
+    airline.build()
+    airline.view(replace(PACE, over=("3h",)))
+    assert "station_weather" in call(airline, "features")
+    assert [item["name"] for item in as_json(airline, "features")["items"]] == ["calendar", "pace", "station_weather", "traffic"]
+    shown = call(airline, "features", "pace@1")
+    assert "pace@1: windows over landings@1" in shown
+    assert "late_2h" in shown
+    assert as_json(airline, "features", "station_weather", "--rows", "2")[0]["station"] == "EWR"
+    assert "pace@3 is pace@1 again" in call(airline, "revert", "pace@1")
+    assert as_json(airline, "revert", "pace@2")["of"] == 2
+
+
+def test_a_revert_without_a_number_is_told_how(airline: Airline) -> None:
+    airline.build()
+    with pytest.raises(Invalid, match="clew revert pace@3"):
+        COMMANDS["revert"]("pace")
