@@ -44,6 +44,7 @@ def test_the_file_reads_well() -> None:
         ("[columns.a]\nbetwen = [1, 2]", "'betwen' of column 'a' is no rule; the rules are type, zone"),
         ("[columns.a]\nbetween = [2, 1]", "is empty"),
         ('[columns.a]\nnulls = "few"', "nulls"),
+        ("[columns.a]\nnulls = 5", "nulls = 5 is no share"),
         ("[colums.a]", "'colums' is not known"),
         ("[columns.a\n", "not valid TOML"),
         ("columns.a = 3", "is no rule"),

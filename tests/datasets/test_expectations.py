@@ -40,6 +40,7 @@ def test_nothing_broken_is_nothing_said() -> None:
         (ColumnExpectation(type="Float64"), "must be Float64, and is String"),
         (ColumnExpectation(one_of=("a", "b")), "must be one of a, b"),
         (ColumnExpectation(nulls=0), "must have a value"),
+        (ColumnExpectation(between=(0, 1)), "must be between 0 and 1, and is String, no number"),
         (ColumnExpectation(nulls=0.25), "at most 25.00% may be missing"),
     ],
 )
@@ -96,6 +97,7 @@ def test_a_column_without_values_has_no_range() -> None:
         (7, ColumnExpectation(between=(None, 5)), "must be at most 5"),
         (-1, ColumnExpectation(between=(0, None)), "must be at least 0"),
         ("z", ColumnExpectation(one_of=("a",)), "must be one of a"),
+        ("z", ColumnExpectation(between=(0, 1)), "must be between 0 and 1"),
         ("a", ColumnExpectation(one_of=("a",), nulls=0), None),
     ],
 )

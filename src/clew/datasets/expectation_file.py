@@ -110,6 +110,8 @@ def _closed(rule: str, value: Any) -> Any:
 
 
 def _opened(rules: ColumnExpectation) -> ColumnExpectation:
+    if rules.nulls is not None and not 0 <= rules.nulls <= 1:
+        raise Invalid(f"nulls = {rules.nulls:g} is no share: give a number from 0 to 1")
     if rules.between is None:
         return rules
     low, high = rules.between

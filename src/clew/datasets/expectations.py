@@ -102,7 +102,9 @@ def _check_column(frame: "pl.DataFrame", name: str, rules: ColumnExpectation) ->
     found = []
     if rules.nulls is not None and column.null_count() > _allowed_nulls(rules.nulls, frame.height):
         found.append(violation(frame, name, _null_rule(rules.nulls), column.is_null()))
-    if rules.between is not None:
+    if rules.between is not None and not column.dtype.is_numeric():
+        found.append(Violation(name, f"{_range_rule(rules.between)}, and is {kind}, no number", frame.height))
+    elif rules.between is not None:
         low, high = rules.between
         broken = column.is_nan() if column.dtype.is_float() else column.is_null() & False
         broken = broken | (column < low) if low is not None else broken
@@ -120,7 +122,7 @@ def break_of(value: Any, rules: ColumnExpectation) -> str | None:  # Any: one va
         return _null_rule(0) if rules.nulls == 0 else None
     if rules.between is not None:
         low, high = rules.between
-        if (low is not None and value < low) or (high is not None and value > high):
+        if not isinstance(value, int | float) or (low is not None and value < low) or (high is not None and value > high):
             return _range_rule(rules.between)
     if rules.one_of is not None and str(value) not in rules.one_of:
         return _choice_rule(rules.one_of)
