@@ -15,6 +15,7 @@ import clew
 from clew.backend import LocalBackend
 from clew.errors import Invalid, NotFound
 from clew.sdk.runs import current_run, get_run, run, sync
+from clew.tracking import service as tracking
 from clew.tracking.recording import attach
 from clew.tracking.service import list_runs
 
@@ -165,6 +166,37 @@ def test_a_forked_child_logs_into_the_same_run_by_a_journal_of_its_own(local_bac
     assert view.history("loss")["value"].to_list() == [1.0, 2.0, 3.0]
     assert "the child speaks" in view.output()
     assert view.status == "finished"
+
+
+def test_a_forked_child_ships_by_connections_of_its_own(local_backend: LocalBackend) -> None:
+    with run() as one:
+        one.log(loss=1.0, step=0)
+        one.flush()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                one.log(loss=2.0, step=1)
+                one.artifact(b"of the child", "child.txt")
+                one.flush(20)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert local_backend.call(tracking.get_run, one.id).metrics["loss"].count == 2
+    view = get_run(one.id)
+    assert view.artifact("child.txt").read_bytes() == b"of the child"
+
+
+def test_a_model_is_registered_from_a_run(local_backend: LocalBackend) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    X = pl.DataFrame({"age": [1.0, 2.0, 3.0, 4.0], "spend": [0.0, 1.0, 0.0, 2.0]}, schema={"age": pl.Float32, "spend": pl.Float32})
+    with run("churn", params={"C": 0.5}) as one:
+        model = LogisticRegression(C=0.5).fit(X.to_numpy(), [0, 0, 1, 1])
+        one.log(auc=1.0)
+        version = one.register("churn", model, example=X)
+    assert (version.name, version.number, version.run_id) == ("churn", 1, one.id)
 
 
 def test_another_process_attaches_to_a_run(local_backend: LocalBackend) -> None:

@@ -6,13 +6,14 @@ import platform
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clew.backend import Backend
+from clew.backend import Backend, HttpBackend, LocalBackend
 from clew.clock import wall_now
-from clew.errors import ClewError, Invalid
+from clew.errors import Invalid
 from clew.identifiers import new_id
 from clew.tracking.capture import Capture
 from clew.tracking.environment import Sampler, command_line, hardware
@@ -29,61 +30,98 @@ _recorders: "weakref.WeakSet[JournalRecorder]" = weakref.WeakSet()
 
 
 class JournalRecorder:
-    """Writes a run into a journal of its own and ships it in the background. After a fork the child goes on with another journal."""
+    """Writes a run into a journal of its own and ships it in the background. A forked child that logs gets another journal."""
+
+    point: Callable[[str, float, int | None], int]
+    """The journal's own method, bound once, so that the hot path goes straight to it."""
 
     def __init__(
         self, backend: Backend, run_id: str, *, owner: bool, start: dict[str, Any] | None, capture: bool, notes: "_Notes | None"
     ) -> None:
         self.run_id = run_id
         self._backend = backend
-        self._owner = owner
         self._lock = threading.Lock()
-        header = JournalHeader(new_id("writer"), run_id, backend.project, target_of(backend), owner, os.getpid(), platform.node())
-        self._journal = Journal.create(journal_folder(backend), header)
-        self.point = self._journal.point  # bound once: the hot path goes straight to the journal
+        self._forked = False
+        self._open(owner)
         if start is not None:
             self._journal.document(Kind.START, start)
         self._capture = Capture(self._journal) if capture else None
-        duties = [] if notes is None else notes.duties(self)
-        self._shipper = Shipper(backend, self._journal, first=[] if notes is None else notes.first(self), duties=duties)
         if self._capture is not None and not self._capture.start():
             self._capture = None
             self._journal.document(Kind.FACTS, {"notes": {"output": "not captured: another thread's run has it"}})
-        self._shipper.start()
+        self._ship(notes)
         _recorders.add(self)
 
+    def _open(self, owner: bool) -> None:
+        header = JournalHeader(
+            new_id("writer"), self.run_id, self._backend.project, target_of(self._backend), owner, os.getpid(), platform.node()
+        )
+        self._journal = Journal.create(journal_folder(self._backend), header)
+        self.point = self._journal.point
+
+    def _ship(self, notes: "_Notes | None") -> None:
+        first, duties = ([], []) if notes is None else (notes.first(self), notes.duties(self))
+        self._shipper = Shipper(self._backend, self._journal, first=first, duties=duties)
+        self._shipper.start()
+
     def document(self, kind: Kind, document: dict[str, Any]) -> None:
+        self._renew()
         self._journal.document(kind, document)
 
     def artifact(self, name: str, source: bytes | Path) -> None:
+        self._renew()
         with self._lock:
             digest, size_bytes = stage(self._journal, source)
-            self.document(Kind.ARTIFACT, {"name": name, "digest": digest, "size_bytes": size_bytes, "at": wall_now()})
+            self._journal.document(Kind.ARTIFACT, {"name": name, "digest": digest, "size_bytes": size_bytes, "at": wall_now()})
 
     def flush(self, timeout_seconds: float) -> None:
+        if self._forked:
+            return  # nothing was written here yet
         if self._capture is not None:
             self._capture.pump()
         self._shipper.flush(timeout_seconds)
 
-    def close(self, end: dict[str, Any] | None) -> None:
-        """End the run, with ``end`` when it is ours to end, and wait until it is shipped; what is not stays in the journal."""
+    def close(self, end: dict[str, Any]) -> None:
+        """End the run, if it is ours to end, and wait until it is shipped; what is not stays in the journal."""
         _recorders.discard(self)
+        if self._forked:
+            return
         if self._capture is not None:
             self._capture.stop()
-        if end is not None and self._owner:
+        if self._journal.header.owner:
             self._journal.document(Kind.END, end)
         if not self._shipper.stop(_CLOSE_SECONDS):
             words = f"clew: {self.run_id} is kept in {self._journal.path} and not shipped yet ({self._shipper.trouble}); `clew sync` ships it"
             print(words, file=sys.stderr)  # noqa: T201 - the script's author must hear of it, and has no log of ours
 
-    def reopen(self) -> None:
-        """In a forked child: a journal and a shipper of our own; the parent's threads and locks are not here."""
+    def forked(self) -> None:
+        """In a forked child: let go of what is the parent's. The child's first change opens a journal of its own."""
         self._journal.abandon()
         if self._capture is not None:
             self._capture.forget()
-        self.__init__(  # type: ignore[misc]  # the same run, anew
-            self._backend, self.run_id, owner=False, start=None, capture=False, notes=None
-        )
+            self._capture = None
+        self._lock = threading.Lock()
+        self._forked = True
+        self.point = self._point_after_fork
+
+    def _point_after_fork(self, name: str, value: float, step: int | None) -> int:
+        self._renew()
+        return self._journal.point(name, value, step)
+
+    def _renew(self) -> None:
+        with self._lock:
+            if self._forked:
+                self._backend = _anew(self._backend)
+                self._open(owner=False)
+                self._ship(None)
+                self._forked = False
+
+
+def _anew(backend: Backend) -> Backend:
+    """The same backend with connections of its own: those that a fork copied are the parent's."""
+    if isinstance(backend, LocalBackend):
+        return LocalBackend(backend.settings, actor=backend.actor)
+    return HttpBackend(backend.settings, backend.url) if isinstance(backend, HttpBackend) else backend
 
 
 class _Notes:
@@ -170,10 +208,7 @@ def flush(run_id: str, timeout_seconds: float = 30.0) -> None:
 
 def _after_fork() -> None:
     for recorder in list(_recorders):
-        try:
-            recorder.reopen()
-        except (ClewError, OSError, ValueError) as error:  # a child that can't record must still run
-            os.write(2, f"clew: the forked process {os.getpid()} records nothing: {error}\n".encode())
+        recorder.forked()
 
 
 def _at_exit() -> None:
