@@ -1,6 +1,5 @@
 """Models become files that answer as they did, or are refused with the reason."""
 
-
 import numpy as np
 import polars as pl
 import pytest

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clew.feature_store.schema import UsedView
     from clew.feature_store.training_data import TrainingData
 
-__all__ = ["GatedView", "check_unseen", "gated_views", "judge", "report", "row_counts"]
+__all__ = ["GatedView", "MissingView", "check_unseen", "gated_views", "judge", "report", "row_counts"]
 
 HARM_TOLERANCE = 0.02
 """Nats of log loss that a slice may lose against the champion: the tolerance of the harm guard in ``docs/explanation/statistics.md``."""
