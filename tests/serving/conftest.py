@@ -1,5 +1,6 @@
 """A route over a small model that is written down, so that its answers can be told by hand."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ import numpy as np
 import onnx
 import pytest
 import uvicorn
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by path, and serving_process is imported by name
 
 from clew.backend import LocalBackend
 from clew.catalog.schema import AssetVersion, VersionRef

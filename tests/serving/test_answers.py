@@ -100,7 +100,13 @@ def test_an_answer_says_what_was_asked_and_an_error_what_went_wrong(served: Loca
     write(served, range(1))
     write(served, range(1, 2), error="invalid: row 0")
     wrong, right = served.call(answers.latest_answers, "late").items
-    assert (right.probability, right.views, right.missing, right.truth.state, right.error) == (0.0, {"weather": 3}, ("weather",), "none", None)
+    assert (right.probability, right.views, right.missing, right.truth.state, right.error) == (
+        0.0,
+        {"weather": 3},
+        ("weather",),
+        "none",
+        None,
+    )
     assert (wrong.probability, wrong.error) == (None, "invalid: row 0")
 
 
@@ -148,7 +154,9 @@ def test_a_compaction_killed_anywhere_loses_and_doubles_nothing(served: LocalBac
     start = 0 if first else 5
     write(served, range(start, 20))
     url = served.settings.database_url
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(served.settings.home), url, where], capture_output=True, text=True, timeout=60)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(served.settings.home), url, where], capture_output=True, text=True, timeout=60
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert asked(served) == list(range(20)), "readers see every answer once before anybody tidies up"
     served.call(answers.compact_predictions)

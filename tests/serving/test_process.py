@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from serving_process import serving, wait
 
 from clew.backend import LocalBackend
 from clew.catalog.schema import AssetVersion
@@ -23,49 +23,9 @@ from clew.serving.answers import find_record, log_folder
 from clew.serving.deploying import deploy, rollback
 from clew.serving.prediction_log import read_segment, segment_paths
 from clew.serving.records import decode_record
-from clew.settings import Settings
 
 Register = Callable[..., AssetVersion]
 ROWS = {"rows": [{"a": 0.0, "b": 1.0}]}
-
-
-@contextmanager
-def serving(settings: Settings, *arguments: str) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]"]]:
-    """A serving process on a free port, ended at the end."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "CLEW_HOME": str(settings.home), "CLEW_PROJECT": settings.project, "CLEW_DATABASE_URL": settings.database_url,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "clew.serving.process", "--port", str(port), *arguments]
-    process = subprocess.Popen(command, env=environment, cwd=settings.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            _wait(lambda: client.get("/healthz").is_success, process)
-            yield client, process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        assert process.stderr is not None
-        process.stderr.close()
-
-
-def _wait(condition: Callable[[], bool], process: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            assert process.stderr is not None
-            raise AssertionError(f"the serving process ended with {process.returncode}: {process.stderr.read().decode()}")
-        try:
-            if condition():
-                return
-        except httpx.TransportError:
-            pass  # it does not listen yet
-        time.sleep(0.05)
-    raise AssertionError("it did not come true")
 
 
 def answers(client: httpx.Client) -> bool:
@@ -82,7 +42,7 @@ def deployed(sqlite_backend: LocalBackend, register: Register) -> LocalBackend:
 
 def test_the_route_is_switched_under_load_without_a_failed_request(deployed: LocalBackend) -> None:
     with serving(deployed.settings) as (client, process):
-        _wait(lambda: answers(client), process)
+        wait(lambda: answers(client), process)
         seen: list[tuple[int, str, int]] = []
         done = threading.Event()
 
@@ -110,7 +70,7 @@ def test_the_route_is_switched_under_load_without_a_failed_request(deployed: Loc
 
 def test_every_answer_that_a_client_has_is_in_the_log_after_kill_9(deployed: LocalBackend) -> None:
     with serving(deployed.settings) as (client, process):
-        _wait(lambda: answers(client), process)
+        wait(lambda: answers(client), process)
         got: list[str] = []
         killer = threading.Timer(0.5, lambda: os.kill(process.pid, signal.SIGKILL))
         killer.start()
@@ -132,7 +92,7 @@ def test_every_answer_that_a_client_has_is_in_the_log_after_kill_9(deployed: Loc
 
 def test_a_process_starts_and_answers_without_database_and_api(deployed: LocalBackend) -> None:
     with serving(deployed.settings) as (client, process):
-        _wait(lambda: answers(client), process)
+        wait(lambda: answers(client), process)
         (one,) = client.post("/endpoints/late/predict", json=ROWS).json()["predictions"]
     alone = replace(deployed.settings, database_url="postgresql://nobody@127.0.0.1:9/nothing")
     with serving(alone) as (client, _):
@@ -144,7 +104,7 @@ def test_a_process_starts_and_answers_without_database_and_api(deployed: LocalBa
 
 def test_a_model_that_does_not_load_changes_nothing_and_is_reported(deployed: LocalBackend, register: Register) -> None:
     with serving(deployed.settings) as (client, process):
-        _wait(lambda: answers(client), process)
+        wait(lambda: answers(client), process)
         broken = register(deployed, "late", slope=5.0)
         digest = broken.details["onnx"]
         path = deployed.download(digest)
@@ -157,7 +117,7 @@ def test_a_model_that_does_not_load_changes_nothing_and_is_reported(deployed: Lo
 
 def test_a_full_disk_is_a_503_until_there_is_room(deployed: LocalBackend) -> None:
     with serving(deployed.settings) as (client, process):
-        _wait(lambda: answers(client), process)
+        wait(lambda: answers(client), process)
         assert client.post("/endpoints/late/predict", json={"rows": ROWS["rows"] * 1_000}).is_success
         _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4_096, most))
@@ -165,16 +125,16 @@ def test_a_full_disk_is_a_503_until_there_is_room(deployed: LocalBackend) -> Non
         assert (full.status_code, full.json()["error"]["code"]) == (503, "storage_full")
         assert client.get("/healthz").is_success
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
-        _wait(lambda: answers(client), process)
+        wait(lambda: answers(client), process)
 
 
 def test_counts_reach_the_endpoints_page(deployed: LocalBackend) -> None:
     with serving(deployed.settings) as (client, process):
-        _wait(lambda: answers(client), process)
+        wait(lambda: answers(client), process)
         for _ in range(9):
             assert answers(client)
         assert client.post("/endpoints/late/predict", content=b"{").status_code == 400
-        _wait(lambda: deployed.call(service.endpoint_status, "late").requests == 11, process)
+        wait(lambda: deployed.call(service.endpoint_status, "late").requests == 11, process)
         status = deployed.call(service.endpoint_status, "late")
     assert status.errors == 1
     assert 0 < status.minutes[-1].p50_us <= status.minutes[-1].p95_us
@@ -198,8 +158,8 @@ def test_a_second_process_on_the_port_says_so(deployed: LocalBackend) -> None:
 
 def test_two_processes_write_logs_of_their_own(deployed: LocalBackend) -> None:
     with serving(deployed.settings) as (one, first), serving(deployed.settings) as (two, second):
-        _wait(lambda: answers(one), first)
-        _wait(lambda: answers(two), second)
+        wait(lambda: answers(one), first)
+        wait(lambda: answers(two), second)
     folder: Path = log_folder(deployed.settings, "test")
     records = [decode_record(payload) for path in segment_paths(folder).values() for _, payload in read_segment(path)]
     assert len(segment_paths(folder)) == 2

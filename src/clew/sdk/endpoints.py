@@ -21,13 +21,19 @@ _TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer. ``features`` are the versions of the views behind it, ``missing`` those that had nothing to say for this row."""
+    """One answer. ``value`` is the label's probability, or what a regression says; ``features`` are the versions of the views behind it,
+    ``missing`` those that had nothing to say for this row."""
 
     prediction_id: str
-    probability: float
+    value: float
     model: str
     features: dict[str, int]
     missing: tuple[str, ...] = ()
+
+    @property
+    def probability(self) -> float:
+        """``value``, by the name that it has for a classifier."""
+        return self.value
 
 
 class Endpoint(Declared):
@@ -38,7 +44,6 @@ class Endpoint(Declared):
     def __init__(self, definition: EndpointDefinition) -> None:
         super().__init__(definition)
         self._client: httpx.Client | None = None
-        self._async_client: httpx.AsyncClient | None = None
 
     def predict(self, rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> list[Prediction]:
         """Ask about some rows; an answer for each, in order.
@@ -51,7 +56,7 @@ class Endpoint(Declared):
         content = _encode(rows)
         for attempt in (1, 2):
             if self._client is None:
-                self._client = httpx.Client(base_url=_address(), timeout=_TIMEOUT_SECONDS)
+                self._client = httpx.Client(base_url=_address(), headers=_authorization(), timeout=_TIMEOUT_SECONDS)
             try:
                 return _decode(self._client.post(self._path, content=content, headers=_HEADERS))
             except httpx.TransportError as error:
@@ -63,23 +68,10 @@ class Endpoint(Declared):
         raise AssertionError("the loop returns or raises")
 
     async def apredict(self, rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> list[Prediction]:
-        """``predict`` for asynchronous callers, of one event loop."""
+        """``predict`` for asynchronous callers. It waits in a thread, so one connection serves callers of any event loop."""
         import asyncio
 
-        import httpx
-
-        content = _encode(rows)
-        for attempt in (1, 2):
-            if self._async_client is None:
-                self._async_client = httpx.AsyncClient(base_url=await asyncio.to_thread(_address), timeout=_TIMEOUT_SECONDS)
-            try:
-                return _decode(await self._async_client.post(self._path, content=content, headers=_HEADERS))
-            except httpx.TransportError as error:
-                await self._async_client.aclose()
-                self._async_client = None
-                if attempt == 2:
-                    raise _unreachable(error) from error
-        raise AssertionError("the loop returns or raises")
+        return await asyncio.to_thread(self.predict, rows)
 
     def deploy(self, which: int | str, *, ungated: bool = False, reason: str = "", wait_seconds: float = 30.0) -> "EndpointStatus":
         """Put a version of the model behind the endpoint, and wait until every living serving process answers with it."""
@@ -122,6 +114,14 @@ def _address() -> str:
     return serving_url(current())
 
 
+def _authorization() -> dict[str, str]:
+    """The token, where the servers are open to others."""
+    from clew.backend import current
+
+    token = current().settings.token
+    return {"authorization": f"Bearer {token}"} if token else {}
+
+
 def _encode(rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> bytes:
     import msgspec
 
@@ -145,12 +145,14 @@ def _decode(response: "httpx.Response") -> list[Prediction]:
         if not response.is_success:
             raise from_wire(document["error"])
         features = document["features"]
-        return [
-            Prediction(one["prediction_id"], one["probability"], one["model"], features, tuple(one["missing"]))
-            for one in document["predictions"]
-        ]
+        return [_prediction(one, features) for one in document["predictions"]]
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise Unavailable(f"{response.url} answered {response.status_code}, not as a serving process does") from error
+
+
+def _prediction(one: dict[str, Any], features: dict[str, int]) -> Prediction:
+    value = one["probability"] if "probability" in one else one["value"]
+    return Prediction(one["prediction_id"], value, one["model"], features, tuple(one["missing"]))
 
 
 def _unreachable(error: Exception) -> Exception:

@@ -17,7 +17,7 @@ from clew.clock import from_micros, to_micros, wall_now
 from clew.errors import Conflict, NotFound
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.serving import truths
-from clew.serving.prediction_log import decode_id, encode_id, is_finished, read_frame, read_segment, remove_spares, segment_paths
+from clew.serving.prediction_log import Address, decode_id, encode_id, is_finished, read_frame, read_segment, remove_spares, segment_paths
 from clew.serving.records import Record, decode_record, from_row, to_frame
 from clew.serving.schema import Answer, Compaction, Truth, compacted_segments
 from clew.settings import Settings
@@ -67,16 +67,25 @@ def _live(context: Context) -> tuple[list[Path], TablePin | None]:
     return [path for segment, path in paths.items() if f"{segment:016x}" not in compacted], _pinned(context, compacted)
 
 
-def _segment(path: Path) -> list[Found]:
+def _frames(path: Path) -> list[tuple[Address, bytes]]:
     try:
-        return [(encode_id(at.segment, at.offset, at.check), decode_record(payload)) for at, payload in read_segment(path)]
+        return list(read_segment(path))
     except FileNotFoundError:  # compacted in between: the next look finds it in the table
         return []
 
 
+def _decoded(frames: Iterable[tuple[Address, bytes]]) -> Iterator[Found]:
+    for at, payload in frames:
+        yield encode_id(at.segment, at.offset, at.check), decode_record(payload)
+
+
+def _segment(path: Path) -> list[Found]:
+    return list(_decoded(_frames(path)))
+
+
 def _newest_first(paths: Iterable[Path]) -> Iterator[Found]:
-    """All answers of some segments, newest first, though several processes wrote them at a time."""
-    return heapq.merge(*(reversed(_segment(path)) for path in paths), key=lambda found: -found[1].at)
+    """All answers of some segments, newest first, though several processes wrote them at a time. Decoded only as far as it is read."""
+    return heapq.merge(*(_decoded(reversed(_frames(path))) for path in paths), key=lambda found: -found[1].at)
 
 
 def scan_predictions(context: Context) -> "pl.LazyFrame | None":

@@ -144,7 +144,7 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
             rows = live.requests.read(body)
             identifiers, probabilities, missing = await front.answer(live, rows, began)
             predictions = [
-                {"prediction_id": identifier, "probability": probability, "model": live.model, "missing": views}
+                {"prediction_id": identifier, live.document.output: probability, "model": live.model, "missing": views}
                 for identifier, probability, views in zip(identifiers, probabilities, missing, strict=True)
             ]
             _count(front, live, len(rows), began)

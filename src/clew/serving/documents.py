@@ -26,7 +26,8 @@ def make(context: Context, endpoint: str, found: ModelVersion) -> RouteDocument:
             f"{reference} has no ONNX export, and an endpoint serves that; register it with a flavor that converts", version=reference
         )
     features = tuple(field.name for field in details.signature.inputs)
-    plain = RouteDocument(endpoint, found.version.name, found.version.number, details.onnx, features, ())
+    output = details.signature.outputs[0].name if details.signature.outputs else "probability"
+    plain = RouteDocument(endpoint, found.version.name, found.version.number, details.onnx, features, (), output)
     if details.training_set is None:
         return replace(plain, fields=tuple(RequestField(field.name, field.dtype) for field in details.signature.inputs))
     training = _training_set(context, found)

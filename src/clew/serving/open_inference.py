@@ -26,7 +26,7 @@ def metadata(live: LiveRoute) -> dict[str, Any]:
         "platform": "onnx_onnxv1",
         "inputs": [{"name": field.name, "datatype": _datatype(field), "shape": [-1]} for field in live.document.fields],
         "outputs": [
-            {"name": "probability", "datatype": "FP32", "shape": [-1]},
+            {"name": live.document.output, "datatype": "FP32", "shape": [-1]},
             {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
         ],
     }
@@ -72,7 +72,7 @@ def response(live: LiveRoute, identifiers: list[str], probabilities: list[float]
         "model_version": str(live.document.number),
         "parameters": {"epoch": live.epoch, **{f"view:{view}": number for view, number in live.views.items()}},
         "outputs": [
-            {"name": "probability", "datatype": "FP32", "shape": [len(probabilities)], "data": probabilities},
+            {"name": live.document.output, "datatype": "FP32", "shape": [len(probabilities)], "data": probabilities},
             {"name": "prediction_id", "datatype": "BYTES", "shape": [len(identifiers)], "data": identifiers},
         ],
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 
+from clew.admission import Admission, is_loopback
 from clew.backend import connect
 from clew.clock import wall_now
 from clew.errors import ClewError, Conflict
@@ -52,14 +53,20 @@ def serve(settings: Settings, options: ServeOptions) -> None:
     follower = Follower(front, settings, lambda: connect(settings=settings), process=new_id("sp"), url=url, only=options.only)
     follower.restore()
     log.info("serving on %s since %s", url, wall_now().isoformat(timespec="seconds"))
-    config = uvicorn.Config(
-        create_app(front, lifespan=_lifespan(front, follower)), log_config=None, access_log=False, loop="auto", timeout_graceful_shutdown=5
-    )
+    app = Admission(create_app(front, lifespan=_lifespan(front, follower)), _token(settings, options.host))
+    config = uvicorn.Config(app, log_config=None, access_log=False, loop="auto", timeout_graceful_shutdown=5)
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         front.predictions.sync()
         front.predictions.close()
+
+
+def _token(settings: Settings, host: str) -> str | None:
+    """The token that requests must carry; ``None`` on loopback, where none is needed. Raises ``Invalid`` where one is and there is none."""
+    if settings.token is None and not is_loopback(host):
+        raise Invalid(f"{host} is open to others: set CLEW_TOKEN to the token that requests must carry, or serve on 127.0.0.1")
+    return settings.token
 
 
 def _listen(options: ServeOptions) -> socket.socket:

@@ -22,7 +22,7 @@ Value = Any  # Any: a field's value in the type that its dtype says
 Converter = Callable[[Any], Value]
 
 
-class _Wrong(Exception):  # noqa: N818 - it reads as what it says: a value is wrong
+class _Wrong(Exception):
     """Why a value can't be what its field wants; becomes an ``Invalid`` that also says where."""
 
 

@@ -117,7 +117,7 @@ class ServedView:
 class RouteDocument:
     """Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
 
-    ``onnx`` is the digest of the model's blob; ``features`` its inputs in order; ``uses`` the views that give them, none for a model
+    ``onnx`` is the digest of the model's blob; ``features`` its inputs in order and ``output`` the name of what it answers; ``uses`` the views that give them, none for a model
     whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code.
     """
 
@@ -127,6 +127,7 @@ class RouteDocument:
     onnx: str
     features: tuple[str, ...]
     fields: tuple[RequestField, ...]
+    output: str = "probability"
     key: tuple[str, ...] = ()
     time: str | None = None
     training_set: VersionRef | None = None

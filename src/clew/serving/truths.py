@@ -121,7 +121,7 @@ def _in_version(
     columns = [one for one in details.columns if one.name in details.key]
     keys = to_frame(list(absent.values()), columns).with_columns(_digest=pl.Series(list(absent)))
     wanted = dict.fromkeys([*details.key, column, *([details.time] if details.time else [])])
-    rows = context.tables.scan(details.pin).select(wanted).join(keys.lazy(), on=details.key, how="inner").collect()
+    rows = context.tables.scan(details.pin).select(*wanted).join(keys.lazy(), on=details.key, how="inner").collect()
     times: pl.Series | list[None] = rows[details.time] if details.time else [None] * rows.height
     return {
         digest: (float(value), time) for digest, value, time in zip(rows["_digest"], rows[column], times, strict=True) if value is not None
