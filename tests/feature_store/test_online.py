@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clew.errors import Invalid, NotFound
+from clew.errors import NotFound
 from clew.feature_store.online import LmdbStore, OnlineStore, open_store, view_key
+from clew.testing.online_stores import OnlineStoreConformance
 
 VIEW = view_key("flights", "carrier_delays", 1)
 
@@ -53,41 +54,6 @@ def test_a_reader_that_follows_heads_holds_what_the_store_holds(store: OnlineSto
         assert [events[position] for position in sorted(events)] == [expected[entity][key] for key in sorted(expected[entity])]
 
 
-def test_events_are_read_from_a_time_on(store: OnlineStore) -> None:
-    with store.writing() as writer:
-        for time in (-5, 0, 5, 10):
-            writer.put(VIEW, b"UA", time, tag(0), b"")
-        assert writer.forget(VIEW, b"UA", 0, 9) == 1
-    with store.reading() as snapshot:
-        assert [event.time for event in snapshot.events(VIEW, b"UA")] == [0, 5, 10]
-        assert [event.time for event in snapshot.events(VIEW, b"UA", since=5)] == [5, 10]
-
-
-def test_versions_of_a_view_are_apart_and_dropping_one_leaves_the_other(store: OnlineStore) -> None:
-    second = view_key("flights", "carrier_delays", 11)
-    with store.writing() as writer:
-        for view in (VIEW, second):
-            writer.put(view, b"UA", 1, tag(0), b"x")
-            writer.set_note(view, b"note")
-        assert writer.drop(VIEW) == 3
-    with store.reading() as snapshot:
-        assert (snapshot.events(VIEW, b"UA"), snapshot.head(VIEW, b"UA"), snapshot.note(VIEW)) == ([], None, None)
-        assert len(snapshot.events(second, b"UA")) == 1
-        assert snapshot.note(second) == b"note"
-
-
-def test_a_transaction_that_raises_leaves_nothing(store: OnlineStore) -> None:
-    def fail() -> None:
-        with store.writing() as writer:
-            writer.put(VIEW, b"UA", 1, tag(0), b"x")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    with store.reading() as snapshot:
-        assert snapshot.head(VIEW, b"UA") is None
-
-
 def test_a_process_has_one_store_and_another_process_reads_what_it_wrote(tmp_path: Path) -> None:
     url = f"lmdb://{tmp_path / 'online'}"
     store = open_store(url)
@@ -113,9 +79,11 @@ def _read_and_write(url: str, payload: bytes, answers: "multiprocessing.SimpleQu
         writer.put(VIEW, b"UA", 2, payload.ljust(8), payload)
 
 
-def test_too_long_a_key_and_an_unknown_store_are_refused(store: OnlineStore) -> None:
-    with store.writing() as writer, pytest.raises(Invalid):
-        writer.put(VIEW, b"x" * 300, 1, tag(0), b"")
+class TestLmdb(OnlineStoreConformance):
+    """The shipped contract over LMDB."""
+
+
+def test_an_unknown_store_is_refused() -> None:
     with pytest.raises(NotFound, match="lmdb"):
         open_store("memcached://localhost")
 

@@ -135,6 +135,7 @@ class LmdbStore:
         folder.mkdir(parents=True, exist_ok=True)
         full = durability == "full"
         self._environment = lmdb.open(str(folder), map_size=_MAP_BYTES, max_readers=_MAX_READERS, sync=full, metasync=full, readahead=False)
+        self._environment.reader_check()  # a reader that was killed would keep pages from being used again
 
     @contextmanager
     def reading(self) -> Iterator["_LmdbTransaction"]:

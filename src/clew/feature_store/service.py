@@ -250,7 +250,9 @@ def revert_view(context: Context, name: str, number: int) -> Revert:
     details = view_details(version)
     if details.kind == "request":
         return Revert(version, number, 0)
-    pin_views(context, f"feature_view:{name}", [version.ref])
+    owner = f"feature_view:{name}"
+    pin_views(context, owner, [version.ref])
+    unpin_views(context, owner, [version.ref])  # what an earlier revert brought online is of the past
     return Revert(version, number, pushing.online_rows(context, version.ref))
 
 
