@@ -63,8 +63,8 @@ def an_onnx(slope: float, width: int = 2) -> bytes:
 def register() -> Callable[..., AssetVersion]:
     """Registers a version of a small model that was trained on nothing: its inputs ``a`` and ``b`` stand in the request."""
 
-    def register(backend: LocalBackend, name: str, *, slope: float, refit_of: VersionRef | None = None) -> AssetVersion:
-        blob = backend.upload(an_onnx(slope))
+    def register(backend: LocalBackend, name: str, *, slope: float, width: int = 2, refit_of: VersionRef | None = None) -> AssetVersion:
+        blob = backend.upload(an_onnx(slope, width))
         details = ModelDetails(
             None, (), Signature((Field("a", "Float64"), Field("b", "Float64")), (Field("probability", "Float32"),)), "onnx", blob.digest,
             blob.digest, Verification(1, 1, 0.0, 1e-5), "recipe", {}, {}, None, None, None, refit_of=refit_of,
