@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from clew.server.admission import COOKIE, Admission, is_loopback
+from clew.admission import COOKIE, Admission, is_loopback
 
 
 async def say_who(request: Request) -> PlainTextResponse:
@@ -15,7 +15,7 @@ async def say_who(request: Request) -> PlainTextResponse:
 
 
 def client(token: str | None, host: str = "127.0.0.1:7340") -> httpx.AsyncClient:
-    app = Admission(Starlette(routes=[Route("/{path:path}", say_who)]), token)
+    app = Admission(Starlette(routes=[Route("/{path:path}", say_who)]), token, ("/api/", "/metrics"))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}")
 
 

@@ -79,3 +79,12 @@ def test_the_lock_falls_with_its_holder(tmp_path: Path) -> None:
         FolderLock(tmp_path, url="http://127.0.0.1:2")
     first.release()
     FolderLock(tmp_path, url="http://127.0.0.1:2").release()
+
+
+def test_the_endpoints_demand_the_same_token(tmp_path: Path) -> None:
+    with live_server(tmp_path, "--host", "0.0.0.0") as server:
+        token = (server.home / "token").read_text()
+        address = f"{server.serving_url}/v2"
+        assert httpx.get(address).status_code == 401
+        assert httpx.get(address, headers={"authorization": f"Bearer {token}"}).status_code == 200
+        assert httpx.get(f"{server.serving_url}/v2/health/ready").status_code == 200

@@ -118,7 +118,9 @@ def _authorization() -> dict[str, str]:
     """The token, where the servers are open to others."""
     from clew.backend import current
 
-    token = current().settings.token
+    settings = current().settings
+    made = settings.home / "token"  # by `clew up`, on this folder
+    token = settings.token or (made.read_text().strip() if settings.url is None and made.is_file() else None)
     return {"authorization": f"Bearer {token}"} if token else {}
 
 

@@ -15,7 +15,7 @@ _log = logging.getLogger("clew.server")
 
 
 def error_response(error: ClewError, status: int | None = None) -> Response:
-    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {"retry-after": "1"} if error.status == 503 else {}
+    headers = {"retry-after": "1"} if error.status == 503 else {}
     return Response(_encode(error), status or error.status, headers, media_type="application/json")
 
 

@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import clew
+from clew.admission import Admission
 from clew.backend import LocalBackend
 from clew.errors import ClewError
 from clew.operations import load_all
 from clew.server import answers, openapi
-from clew.server.admission import Admission
 from clew.server.live import Live
 from clew.server.observation import Figures, Observed
 from clew.server.pages import page
@@ -78,7 +78,7 @@ def build_app(backend: LocalBackend, options: AppOptions | None = None) -> Starl
             *operation_routes(backend),
             Route("/{path:path}", page, name="page"),
         ],
-        middleware=[Middleware(Observed, figures=figures), Middleware(Admission, token=options.token)],
+        middleware=[Middleware(Observed, figures=figures), Middleware(Admission, token=options.token, guarded=("/api/", "/metrics"))],
         exception_handlers={
             ClewError: answers.clew_error,
             HTTPException: answers.http_error,

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 import clew
+from clew.admission import EVERY_ADDRESS
 from clew.errors import Conflict
-from clew.server.admission import EVERY_ADDRESS
 from clew.settings import Settings
 
 __all__ = ["ServingChild", "environment_of"]

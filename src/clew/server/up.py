@@ -11,9 +11,9 @@ from pathlib import Path
 
 import uvicorn
 
+from clew.admission import EVERY_ADDRESS, is_loopback
 from clew.backend import LocalBackend
 from clew.errors import Conflict, Invalid
-from clew.server.admission import EVERY_ADDRESS, is_loopback
 from clew.server.app import AppOptions, build_app
 from clew.server.folder_lock import FolderLock
 from clew.server.maintenance import Maintenance

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from clew.admission import Admission, is_loopback
 from clew.backend import connect
 from clew.clock import wall_now
-from clew.errors import ClewError, Conflict
+from clew.errors import ClewError, Conflict, Invalid
 from clew.identifiers import new_id
 from clew.serving.answers import log_folder
 from clew.serving.app import Front, create_app

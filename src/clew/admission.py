@@ -1,4 +1,5 @@
-"""Who may speak to the server. On loopback: whoever is on this machine, but no foreign web page. Elsewhere: who has the token."""
+"""Who may speak to a server of ours, the API or the serving process: on loopback whoever is on this machine, but no foreign web page;
+elsewhere who has the token."""
 
 import hmac
 import ipaddress
@@ -6,19 +7,18 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
 from starlette.datastructures import Headers
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clew.errors import ClewError, Forbidden, Unauthenticated
-from clew.server.answers import error_response
 
 __all__ = ["COOKIE", "EVERY_ADDRESS", "Admission", "is_loopback"]
 
 COOKIE = "clew_token"
 EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - named here to be recognised, and never a default
-_OPEN_PATHS = {"/healthz", "/readyz"}
-_GUARDED_PREFIXES = ("/api/", "/metrics")
+_OPEN_PATHS = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 
 
 def is_loopback(host: str) -> bool:
@@ -39,6 +39,8 @@ class Admission:
 
     app: ASGIApp
     token: str | None
+    guarded: tuple[str, ...] = ("/",)
+    """The beginnings of paths for which the token is demanded; the page's own files hold no secret."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
@@ -51,7 +53,9 @@ class Admission:
         try:
             scope["clew.actor"] = self._admit(scope, headers)
         except ClewError as error:
-            await error_response(error)(scope, receive, send)
+            headers_of_refusal = {"www-authenticate": "Bearer"} if error.status == 401 else None
+            refusal = Response(msgspec.json.encode({"error": error.to_wire()}), error.status, headers_of_refusal, "application/json")
+            await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -68,14 +72,14 @@ class Admission:
             raise Forbidden(f"a page of {origin} may not call this server", origin=origin)
         if self.token is None:
             return "local"
-        if not scope["path"].startswith(_GUARDED_PREFIXES):
+        if not scope["path"].startswith(self.guarded):
             return "anonymous"
         if not any(hmac.compare_digest(found.encode(), self.token.encode()) for found in _presented(headers)):
             raise Unauthenticated("this server wants its token: set CLEW_TOKEN, or open the address with ?token=… that `clew up` printed")
         return "token"
 
     def _presented_in_query(self, scope: Scope) -> str | None:
-        if scope["method"] != "GET" or scope["path"].startswith(_GUARDED_PREFIXES):
+        if scope["method"] != "GET" or scope["path"].startswith(self.guarded):
             return None
         return dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token")
 
