@@ -1,5 +1,6 @@
 """What the operations promise, on both databases, with frames as a journal holds them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -228,3 +229,18 @@ def test_names_of_the_project_do_not_leak_into_an_unknown_metric(backend: LocalB
     with pytest.raises(NotFound, match="it has auc"):
         backend.call(metric_points, "a", "loss")
     assert replace(backend.call(get_run, "a").run, params={}).metrics == {"auc": 0.5}
+
+
+def test_many_writers_at_once_lose_nothing_and_repeat_nothing(backend: LocalBackend) -> None:
+    def write(run_id: str) -> None:
+        content, offset = start(title=run_id), 0
+        for batch in range(10):
+            content += curve("loss", [float(batch)] * 50) if batch == 0 else curve("loss", [float(batch)] * 50)[len(frame(Kind.NAME, b"loss")) :]
+            offset = backend.call(ingest_frames, run_id, f"w_{run_id}", offset, content[offset:]).offset
+        backend.call(ingest_frames, run_id, f"w_{run_id}", offset, document(Kind.END, status="finished"))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, [f"r{number}" for number in range(6)]))
+    rows = backend.call(list_runs, "status = 'finished'").items
+    assert sorted(row.id for row in rows) == [f"r{number}" for number in range(6)]
+    assert {backend.call(get_run, row.id).metrics["loss"].count for row in rows} == {500}

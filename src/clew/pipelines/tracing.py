@@ -114,7 +114,7 @@ def file_state(path: Path) -> str:
 
 def variable_state(name: str) -> str:
     """An environment variable by its digest: a value may be a secret, and a record is not the place for it."""
-    value = os.environ._data.get(os.environ.encodekey(name)) if hasattr(os.environ, "_data") else None  # type: ignore[attr-defined]  # read past the wrapper
+    value = os.environ._data.get(os.environ.encodekey(name)) if hasattr(os.environ, "_data") else None  # past the wrapper
     return "absent" if value is None else hashlib.sha256(value if isinstance(value, bytes) else value.encode()).hexdigest()[:32]
 
 
@@ -170,8 +170,8 @@ def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _report(method: str, value: Any) -> None:
-    if getattr(_inside, "busy", False):
-        return
+    if getattr(_inside, "busy", False) or threading.current_thread().name.startswith("clew-"):
+        return  # the run's own threads read the project too (its source snapshot); that is no input of the step
     _inside.busy = True  # the digests open files themselves
     try:
         for trace in list(_active):
@@ -231,6 +231,11 @@ def _wrap_environ() -> list[Callable[[], None]]:
 def _asked_by_project() -> bool:
     """Whether the nearest frame that is neither ``os`` nor a mapping's mixin is the user's own; libraries read dozens of variables."""
     frame = sys._getframe(2)
-    while frame is not None and Path(frame.f_code.co_filename).name in ("os.py", "_collections_abc.py", "<frozen os>", "<frozen _collections_abc>"):
+    while frame is not None and Path(frame.f_code.co_filename).name in (
+        "os.py",
+        "_collections_abc.py",
+        "<frozen os>",
+        "<frozen _collections_abc>",
+    ):
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return frame is not None and any(is_project_file(frame.f_code.co_filename, trace.root) for trace in _active)

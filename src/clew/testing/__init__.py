@@ -1,0 +1,5 @@
+"""For tests of a user's own code, and the suites that every implementation of a port passes."""
+
+from clew.testing.run import Run
+
+__all__ = ["Run"]

@@ -1,5 +1,6 @@
 """What a run is made in: packages, machine, command, and the load while it lasts."""
 
+import functools
 import os
 import platform
 import sys
@@ -12,8 +13,9 @@ from typing import Any
 __all__ = ["Sampler", "command_line", "environment_lock", "hardware"]
 
 
+@functools.cache
 def environment_lock() -> str:
-    """Every installed distribution as ``name==version``, sorted: a requirements file of what is there."""
+    """Every installed distribution as ``name==version``, sorted: a requirements file of what is there. Read once a process."""
     found: dict[str, str] = {}
     for item in metadata.distributions():
         name = item.name
