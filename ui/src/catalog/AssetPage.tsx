@@ -134,15 +134,12 @@ export function AliasHistory({ moves }: { moves: Schemas["AliasMove"][] }) {
 
 function Definition({ name, kind }: { name: string; kind: string | undefined }) {
   const project = useProject();
-  const definition = useRead(
-    "/api/v1/projects/{project}/definitions/{kind}/{name}",
-    { project, kind: kind ?? "", name },
-    { enabled: !!kind },
-  );
-  if (!definition.data) return null;
+  const definitions = useRead("/api/v1/projects/{project}/definitions", { project, kind: kind ?? null }, { enabled: !!kind });
+  const found = definitions.data?.items.find((one) => one.name === name);
+  if (!found) return null;
   return (
-    <Panel title="Definition" said={`as applied ${moment(definition.data.created_at)}, ${shortDigest(definition.data.digest)}`} flush>
-      <pre className="text">{JSON.stringify(definition.data.document, null, 2)}</pre>
+    <Panel title="Definition" said={`as applied ${moment(found.created_at)}, ${shortDigest(found.digest)}`} flush>
+      <pre className="text">{JSON.stringify(found.document, null, 2)}</pre>
     </Panel>
   );
 }

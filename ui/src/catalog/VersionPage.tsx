@@ -70,9 +70,9 @@ function Shown({ version }: { version: Version }) {
         }
         actions={<VersionPicker version={version} />}
       >
-        A version of the {version.kind.replace("_", " ")} <AssetLink name={version.name} />, new because of{" "}
-        <Linked text={lower(version.why)} />. {ago(version.created_at)} by {version.created_by}
-        {version.state_reason && <>. {version.state_reason}</>}
+        A version of the {version.kind.replace("_", " ")} <AssetLink name={version.name} />. Why it is new:{" "}
+        <Linked text={version.why.replace(/\.$/, "")} />. Made {ago(version.created_at)} by {version.created_by}.
+        {version.state_reason && <> {version.state_reason}</>}
       </Heading>
       <Tabs tabs={tabs} current={tab} />
       {tab === "lineage" ? (
@@ -86,10 +86,6 @@ function Shown({ version }: { version: Version }) {
       )}
     </>
   );
-}
-
-function lower(text: string): string {
-  return text.replace(/\.$/, "");
 }
 
 function VersionPicker({ version }: { version: Version }) {

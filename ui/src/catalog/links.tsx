@@ -53,11 +53,9 @@ export function Linked({ text }: { text: string }) {
   return (
     <>
       {parts.map((part, index) => {
+        const key = `${index}-${part}`;
         const version = index % 2 ? /^(.+)@(\d+)$/.exec(part) : null;
-        // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a text have no other name
-        return (
-          <Fragment key={index}>{version ? <VersionLink name={version[1] as string} number={version[2] as string} /> : part}</Fragment>
-        );
+        return <Fragment key={key}>{version ? <VersionLink name={version[1] as string} number={version[2] as string} /> : part}</Fragment>;
       })}
     </>
   );

@@ -79,7 +79,7 @@ function Columns({ version }: { version: Version }) {
                   <tr key={column.name}>
                     <td className="mono">{column.name}</td>
                     <td className="mono second nowrap">
-                      {column.dtype}
+                      {dtype(column.dtype)}
                       {column.zone && <span className="third"> {column.zone}</span>}
                     </td>
                     <td className="number">{column.nulls ? percent(column.nulls / details.rows) : "–"}</td>
@@ -124,6 +124,11 @@ export function rulesOf(rules: Schemas["ColumnExpectation"] | undefined): string
   if (rules.nulls !== undefined && rules.nulls !== null)
     said.push(rules.nulls === 0 ? "never missing" : `missing in at most ${percent(rules.nulls)}`);
   return said;
+}
+
+/** A Polars type as short as it stays clear: the zone stands beside it. */
+export function dtype(name: string): string {
+  return name.replace(/^Datetime\(time_unit='(\w+)'.*\)$/, "Datetime $1").replace(" us", " µs");
 }
 
 function Rules({ of }: { of: Schemas["ColumnExpectation"] | undefined }) {

@@ -33,7 +33,15 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
   const values: uPlot.AlignedData = [x, ...series.flatMap((one) => (one.band ? [one.values, one.band.low, one.band.high] : [one.values]))];
   const held = useRef(values);
   held.current = values;
-  const shape = JSON.stringify([series.map((one) => [one.label, one.token, one.dashed, !!one.band]), height, time, group, log, shade]);
+  const shape = JSON.stringify([
+    x.length < 2,
+    series.map((one) => [one.label, one.token, one.dashed, !!one.band]),
+    height,
+    time,
+    group,
+    log,
+    shade,
+  ]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for everything that needs a new plot
   useEffect(() => {
@@ -70,7 +78,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
         padding: [10, 10, 0, 0],
         cursor: { sync: group ? { key: group } : undefined, points: { size: 6 }, y: false },
         legend: { show: false },
-        scales: { x: { time: !!time }, y: { distr: log ? 3 : 1 } },
+        scales: { x: { time: !!time, ...(x.length < 2 ? { range: around } : {}) }, y: { distr: log ? 3 : 1 } },
         axes: [
           { ...axis, grid: { show: false }, size: 26, ...(time ? {} : { values: (_, marks) => marks.map((mark) => figure(mark, 2)) }) },
           {
@@ -101,6 +109,11 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
   });
 
   return <div ref={place} className="chart" role="img" aria-label={label} style={{ height }} />;
+}
+
+/** One point alone has no range: some room around it, ten minutes where x is a time. */
+function around(_: uPlot, low: number | null, high: number | null): [number, number] {
+  return [(low ?? 0) - 300, (high ?? 0) + 300];
 }
 
 function axisFigure(value: number): string {

@@ -26,34 +26,37 @@ interface IntervalProps {
   label: string;
 }
 
-const WIDTH = 420;
+/** Closer than this, in percent of the width, the labels of both ends would overlap and turn outwards. */
+const NARROW = 26;
 
-/** An estimate with its interval, the line that decides, and where zero is. */
+/** An estimate with its interval, the line that decides, and where zero is. Places are percentages, so that text keeps its size. */
 export function Interval({ figures, line, lineLabel, zero, passed = true, label }: IntervalProps) {
   const marks = [figures.low, figures.high, ...(line === undefined ? [] : [line]), ...(zero ? [0] : [])];
   const [from, to] = axisRange(marks);
-  const x = (value: number) => ((value - from) / (to - from)) * WIDTH;
+  const percent = (value: number) => ((value - from) / (to - from)) * 100;
+  const x = (value: number) => `${percent(value)}%`;
+  const outwards = percent(figures.high) - percent(figures.low) < NARROW;
   const tone = passed ? "var(--ok)" : "var(--bad)";
   const written = zero ? (value: number) => signed(value) : (value: number) => value.toFixed(3);
   const said = `${label}: ${written(figures.estimate)}, ${Math.round(figures.level * 100)} % ${written(figures.low)} to ${written(figures.high)}`;
   return (
-    <svg className="interval" viewBox={`-4 0 ${WIDTH + 8} 62`} role="img" aria-label={said}>
-      <line x1={0} x2={WIDTH} y1={32} y2={32} stroke="var(--line)" />
+    <svg className="interval" width="100%" height={64} role="img" aria-label={said}>
+      <line x1="0" x2="100%" y1={34} y2={34} stroke="var(--line)" />
       {zero && (
         <g>
-          <line x1={x(0)} x2={x(0)} y1={18} y2={46} stroke="var(--strong-line)" />
-          <text x={x(0)} y={59} textAnchor="middle">
+          <line x1={x(0)} x2={x(0)} y1={20} y2={48} stroke="var(--strong-line)" />
+          <text x={x(0)} y={61} textAnchor="middle">
             0
           </text>
         </g>
       )}
       {line !== undefined && (
         <g>
-          <line x1={x(line)} x2={x(line)} y1={14} y2={46} stroke="var(--bad)" strokeDasharray="3 3" />
+          <line x1={x(line)} x2={x(line)} y1={14} y2={48} stroke="var(--bad)" strokeDasharray="3 3" />
           <text
             x={x(line)}
             y={10}
-            textAnchor={x(line) > WIDTH * 0.7 ? "end" : x(line) < WIDTH * 0.3 ? "start" : "middle"}
+            textAnchor={percent(line) > 70 ? "end" : percent(line) < 30 ? "start" : "middle"}
             style={{ fill: "var(--bad)" }}
           >
             {lineLabel ?? written(line)}
@@ -63,22 +66,22 @@ export function Interval({ figures, line, lineLabel, zero, passed = true, label 
       <line
         x1={x(figures.low)}
         x2={x(figures.high)}
-        y1={32}
-        y2={32}
+        y1={34}
+        y2={34}
         stroke={tone}
         strokeWidth={7}
         strokeOpacity={0.28}
         strokeLinecap="round"
       />
-      <line x1={x(figures.low)} x2={x(figures.high)} y1={32} y2={32} stroke={tone} strokeWidth={1.5} />
-      <circle cx={x(figures.estimate)} cy={32} r={4} fill={tone} />
-      <text x={x(figures.estimate)} y={24} textAnchor="middle" style={{ fill: "var(--ink)" }}>
+      <line x1={x(figures.low)} x2={x(figures.high)} y1={34} y2={34} stroke={tone} strokeWidth={1.5} />
+      <circle cx={x(figures.estimate)} cy={34} r={4} fill={tone} />
+      <text x={x(figures.estimate)} y={26} textAnchor="middle" style={{ fill: "var(--ink)" }}>
         {written(figures.estimate)}
       </text>
-      <text x={x(figures.low)} y={50} textAnchor="middle">
+      <text x={x(figures.low)} y={52} textAnchor={outwards ? "end" : "middle"}>
         {written(figures.low)}
       </text>
-      <text x={x(figures.high)} y={50} textAnchor="middle">
+      <text x={x(figures.high)} y={52} textAnchor={outwards ? "start" : "middle"}>
         {written(figures.high)}
       </text>
     </svg>

@@ -8,6 +8,7 @@ import { Pill } from "../design/Pill";
 import { Command, Empty, Ready } from "../design/States";
 import { Performance } from "../serving/Performance";
 import { projectRoute, useProject } from "../shell/root";
+import { worthTelling } from "./events";
 import { Ledger } from "./Ledger";
 import { headline, type Need, needs } from "./needs";
 import { Strip } from "./Strip";
@@ -25,7 +26,7 @@ function OverviewPage() {
   const endpoints = useRead("/api/v1/projects/{project}/endpoints", { project });
   const experiments = useRead("/api/v1/projects/{project}/experiments", { project });
   const failed = useRead("/api/v1/projects/{project}/runs", { project, filter: 'status in ("failed", "lost")', limit: 10 });
-  const events = useRead("/api/v1/projects/{project}/events", { project, newest_first: true, limit: 30 });
+  const events = useRead("/api/v1/projects/{project}/events", { project, newest_first: true, limit: 200 });
   const names = endpoints.data?.items.map((endpoint) => endpoint.name) ?? [];
   const statuses = useQueries({
     queries: names.map((name) => ({
@@ -94,7 +95,7 @@ function OverviewPage() {
               <Ready query={events} what="what happened">
                 {(page) =>
                   page.items.length ? (
-                    <Ledger events={page.items.filter((event) => !event.kind.startsWith("definition.")).slice(0, 14)} />
+                    <Ledger events={page.items.filter(worthTelling).slice(0, 14)} />
                   ) : (
                     <Empty title="Nothing has happened yet" command="clew apply flights.py" />
                   )

@@ -62,6 +62,22 @@ export function describe(event: Event): Happening {
       const text = `${subject}, epoch ${body.epoch}, on ${body.process}${body.message ? `: ${body.message}` : ""}`;
       return { word: event.kind.slice(6), tone: failed ? "bad" : "quiet", text, evidence: { kind: "endpoint", subject } };
     }
+    case "run.started":
+      return { word: "started", tone: "quiet", text: `the run ${body.title || subject}`, evidence: { kind: "run", subject } };
+    case "run.ended":
+      return {
+        word: String(body.status),
+        tone: body.status === "failed" ? "bad" : "quiet",
+        text: `the run ${subject}`,
+        evidence: { kind: "run", subject },
+      };
+    case "skew.measured":
+      return {
+        word: body.differing ? "skew" : "no skew",
+        tone: body.differing ? "bad" : "ok",
+        text: `${subject}: ${Number(body.rows).toLocaleString("en-US")} answers recomputed as known then${body.differing ? `, ${body.differing} values differ` : ""}`,
+        evidence: { kind: "endpoint", subject },
+      };
     default:
       return {
         word: event.kind.replace(/[._]/g, " "),
@@ -70,6 +86,12 @@ export function describe(event: Event): Happening {
         ...runEvidence(event),
       };
   }
+}
+
+/** What belongs on the overview: decisions, news and trouble. The events page has all the rest. */
+export function worthTelling(event: Event): boolean {
+  if (event.kind === "run.ended") return (event.body as { status?: string }).status === "failed";
+  return !["run.started", "route.loaded", "route.serving"].includes(event.kind) && !event.kind.startsWith("definition.");
 }
 
 function runEvidence(event: Event): Pick<Happening, "evidence"> {

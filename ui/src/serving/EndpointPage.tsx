@@ -153,7 +153,9 @@ function Answers({ endpoint }: { endpoint: string }) {
       <Ready query={answers} what="the latest answers">
         {({ items }) =>
           items.length ? (
-            <AnswersTable answers={items} />
+            <div className="tall">
+              <AnswersTable answers={items} />
+            </div>
           ) : (
             <Empty title="It has not been asked yet">An answer is in the log before it leaves; it appears here at once.</Empty>
           )

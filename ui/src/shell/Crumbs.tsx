@@ -20,11 +20,11 @@ export function Crumbs({ project, path }: { project: string; path: string }) {
   const parts = rest.length ? rest : ["overview"];
   return (
     <nav className="crumbs" aria-label="Where you are">
-      <Link to="/projects/$project" params={{ project }}>
+      <Link to="/projects/$project" params={{ project }} activeOptions={{ exact: true }} className="home">
         {project}
       </Link>
       {parts.map((part, index) => (
-        <Fragment key={`${index}-${part}`}>
+        <Fragment key={parts.slice(0, index + 1).join("/")}>
           <span aria-hidden="true">/</span>
           {index === parts.length - 1 ? (
             <span aria-current="page">{part === "overview" ? "Overview" : (TITLES[part] ?? part)}</span>

@@ -68,9 +68,9 @@ function Finder({ project, done }: { project: string; done: () => void }) {
           } else if (event.key === "Enter") take(found[at]);
         }}
       />
-      <ul id="found" role="listbox" aria-label="Found">
+      <div className="found" id="found" role="listbox" aria-label="Found">
         {found.map((item, index) => (
-          <li
+          <div
             key={`${item.kind}-${item.label}`}
             id={`found-${index}`}
             role="option"
@@ -83,10 +83,10 @@ function Finder({ project, done }: { project: string; done: () => void }) {
             <span>{item.label}</span>
             {item.hint && <span className="third clip">{item.hint}</span>}
             <span className="kind">{item.kind}</span>
-          </li>
+          </div>
         ))}
-        {!found.length && <li className="third">Nothing is called “{typed}” here.</li>}
-      </ul>
+        {!found.length && <div className="third">Nothing is called “{typed}” here.</div>}
+      </div>
       <footer>
         <span>↑↓ choose</span>
         <span>↵ go</span>

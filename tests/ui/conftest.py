@@ -1,13 +1,19 @@
-"""A small project for the page to show: data in two versions, runs with curves, a judged model, a route, answers."""
+"""A small project for the page to show, told once to a real server; and a browser to look at it."""
 
 import math
+import shutil
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import polars as pl
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 from sklearn.linear_model import LogisticRegression
 
 import clew
@@ -16,10 +22,9 @@ from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.definitions import DatasetDefinition
 from clew.sdk.ingest import ingest_frame
+from clew.server.pages import STATIC
 from clew.serving.service import deploy
-from clew.testing.server import LiveServer
-
-__all__ = ["Story", "tell"]
+from clew.testing.server import LiveServer, live_server
 
 _START = datetime(2013, 1, 1, tzinfo=UTC)
 _CARRIERS = ("UA", "B6", "EV", "DL", "AA")
@@ -126,7 +131,7 @@ def _judge(backend: LocalBackend, number: int) -> None:
 
 def _ask(server: LiveServer, answers: int) -> list[str]:
     ids: list[str] = []
-    server.wait_for_route("late") if hasattr(server, "wait_for_route") else _wait(server)
+    _wait(server)
     for number in range(answers):
         row = {"hour": float(number % 24), "distance": 200.0 + 90 * number}
         response = httpx.post(f"{server.serving_url}/endpoints/late/predict", json={"rows": [row]}, timeout=10)
@@ -136,8 +141,6 @@ def _ask(server: LiveServer, answers: int) -> list[str]:
 
 
 def _wait(server: LiveServer) -> None:
-    import time
-
     for _ in range(150):
         try:
             row = {"hour": 1.0, "distance": 2.0}
@@ -147,3 +150,58 @@ def _wait(server: LiveServer) -> None:
             pass  # the serving process is still starting
         time.sleep(0.2)
     raise AssertionError(f"the endpoint never answered; see {server.log}")
+
+
+_FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium here: apt-get install chromium (CI has it)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=_chromium(), args=_FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    if not (STATIC / "index.html").is_file():
+        pytest.skip("the page is not built: make install, or npm run build in ui/")
+    with live_server(tmp_path_factory.mktemp("page")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def story(server: LiveServer) -> Story:
+    return tell(server)
+
+
+@pytest.fixture
+def page(browser: Browser, server: LiveServer) -> Iterator[Page]:
+    """A page of the running server; it fails the test when the browser reported an error."""
+    context = browser.new_context(base_url=f"{server.url}/projects/{server.project}/", viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(15_000)
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    yield opened
+    context.close()
+    assert not problems, problems
+
+
+@pytest.fixture(scope="session")
+def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server over a folder in which nothing was done yet."""
+    folder: Path = tmp_path_factory.mktemp("nothing")
+    with live_server(folder) as running:
+        yield running

@@ -1,0 +1,150 @@
+"""The page against a running server: what a person sees, clicks and types."""
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_overview_says_how_serving_is_and_what_needs_a_person(page: Page, story) -> None:
+    page.goto("")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Serving well")
+    loop = page.get_by_label("The loop")
+    expect(loop).to_contain_text("landings@2")
+    expect(loop).to_contain_text("no worse")
+    expect(page.get_by_role("listitem").filter(has_text=f"The run {story.failed} failed.")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="late is routed to late@1")).to_be_visible()
+
+
+def test_runs_are_filtered_sorted_and_selected_in_the_address(page: Page, story) -> None:
+    page.goto("runs")
+    table = page.get_by_role("table", name="Runs")
+    expect(table).to_contain_text(story.runs[0])
+    box = page.get_by_label("Filter of runs")
+    box.fill("params.learning_rate < 0.06 and metrics.loss exists")
+    box.press("Enter")
+    expect(table).to_contain_text(story.runs[0])
+    expect(table).not_to_contain_text(story.runs[5])
+    page.get_by_role("button", name="loss", exact=True).click()
+    expect(page).to_have_url(re.compile("order=-metrics.loss"))
+    page.get_by_label(f"select {story.runs[0]}").check()
+    page.get_by_label(f"select {story.runs[1]}").check()
+    expect(page.get_by_label("loss by step").locator("canvas")).to_be_visible()
+    address = page.url
+    page.goto("")
+    page.goto(address)
+    expect(page.get_by_label(f"select {story.runs[1]}")).to_be_checked()
+    expect(page.get_by_label("valid/auc by step")).to_be_visible()
+
+
+def test_a_filter_that_makes_no_sense_says_why_and_keeps_the_rows(page: Page, story) -> None:
+    page.goto("runs")
+    expect(page.get_by_text(story.runs[0])).to_be_visible()
+    page.get_by_label("Filter of runs").fill("metrics.loss >")
+    page.get_by_label("Filter of runs").press("Enter")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    expect(page.get_by_text(story.runs[0])).to_be_visible()
+
+
+def test_only_what_differs_hides_what_is_the_same_in_all(page: Page, story) -> None:
+    page.goto('runs?filter=title ~ "trial"')
+    expect(page.get_by_role("columnheader", name="solver")).to_be_visible()
+    page.get_by_role("button", name="Only what differs").click()
+    expect(page.get_by_role("columnheader", name="solver")).to_have_count(0)
+    expect(page.get_by_role("columnheader", name="learning_rate")).to_be_visible()
+
+
+def test_a_run_shows_its_curves_parameters_and_why_it_failed(page: Page, story) -> None:
+    page.goto("runs")
+    page.get_by_role("link", name=story.failed).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("failed after")
+    expect(page.get_by_text("the loss is not finite")).to_be_visible()
+    page.go_back()
+    page.get_by_role("link", name=story.runs[2]).click()
+    expect(page.get_by_label("loss by step").locator("canvas")).to_be_visible()
+    expect(page.get_by_text("max_leaf_nodes")).to_be_visible()
+
+
+def test_a_model_version_shows_the_gates_verdict_with_its_interval(page: Page, story) -> None:
+    page.goto("assets/late/champion")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("late@1")
+    expect(page.get_by_role("img", name=re.compile("challenger − champion: .0.003, 95 % −0.002 to .0.008"))).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="carrier AA")).to_contain_text("differs")
+    page.get_by_role("link", name="Card", exact=True).click()
+    expect(page.get_by_text("written from what is recorded")).to_be_visible()
+    page.get_by_role("link", name="Lineage").click()
+    expect(page.get_by_test_id("lineage").get_by_text("late@1")).to_be_visible()
+
+
+def test_a_dataset_version_shows_columns_rows_and_what_changed(page: Page, story) -> None:
+    page.goto("assets/landings/2")
+    expect(page.get_by_role("row").filter(has_text="carrier")).to_contain_text("one of AA, B6")
+    page.get_by_role("link", name=re.compile("^Rows")).click()
+    expect(page.get_by_text("The first 100 of 1,600 rows")).to_be_visible()
+    page.get_by_role("link", name="Changes").click()
+    expect(page.get_by_text("What does @2 have that @1 has not?")).to_be_visible()
+    expect(page.get_by_text("700", exact=True)).to_be_visible()
+
+
+def test_an_answer_is_walked_back_to_model_run_and_code(page: Page, story) -> None:
+    page.goto("endpoints/late")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("answers with late@1")
+    page.get_by_test_id("answers").get_by_role("link", name="explain").first.click()
+    walk = page.get_by_test_id("walk")
+    expect(walk).to_contain_text("late@1")
+    expect(walk).to_contain_text("no worse")
+    walk.get_by_role("link", name=re.compile("run_")).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("finished")
+
+
+def test_an_answer_appears_while_the_page_is_open(page: Page, server, story) -> None:
+    page.goto("endpoints/late")
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    asked = httpx.post(f"{server.serving_url}/endpoints/late/predict", json={"rows": [{"hour": 3.0, "distance": 4321.0}]}, timeout=10)
+    assert asked.is_success
+    page.reload()
+    expect(page.get_by_text("4321").first).to_be_visible()
+
+
+def test_the_palette_finds_by_name_and_goes_there(page: Page, story) -> None:
+    page.goto("")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox", name="").last.fill("landin")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("landings has 2 versions")
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    expect(page).to_have_url(re.compile("/runs$"))
+
+
+def test_what_is_not_there_is_said_in_words(page: Page, story) -> None:
+    page.goto("assets/late/99")
+    expect(page.get_by_role("alert")).to_contain_text("there is no late@99")
+
+
+@pytest.mark.parametrize("path", ["", "runs", "assets/late/1", "assets/landings/2", "endpoints/late", "events"])
+def test_no_page_is_wider_than_a_telephone(page: Page, story, path: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(path)
+    expect(page.locator("main")).not_to_be_empty()
+    page.wait_for_timeout(500)  # what was read is drawn
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_the_switch_of_colours_is_kept(page: Page, story) -> None:
+    page.goto("")
+    page.get_by_role("button", name=re.compile("Colours: system")).click()
+    page.get_by_role("button", name=re.compile("Colours: light")).click()
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 19, 17)"
+
+
+def test_a_project_without_anything_shows_the_commands_that_fill_it(page: Page, empty_server) -> None:
+    base = f"{empty_server.url}/projects/{empty_server.project}"
+    for path, command in (("", "clew apply"), ("/runs", "clew.run("), ("/data", "clew ingest"), ("/models", "clew build"), ("/endpoints", "clew deploy")):
+        page.goto(base + path)
+        expect(page.get_by_text(command).first).to_be_visible()
