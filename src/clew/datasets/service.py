@@ -11,7 +11,7 @@ from clew.datasets.diff import Diff, compare
 from clew.datasets.expectations import Expectations
 from clew.datasets.growth import Arrival, details_of, grow
 from clew.datasets.profile import plain
-from clew.datasets.schema import Append, AppendedRow, DatasetDetails, DatasetSummary, DatasetVersion, Growth, Preview
+from clew.datasets.schema import Append, AppendedRow, DatasetSummary, DatasetVersion, Growth, Preview
 from clew.definitions import DatasetDefinition
 from clew.errors import Invalid, NotFound
 from clew.operations import Context, Page, operation
@@ -117,12 +117,12 @@ def append_rows(context: Context, name: str, rows: Sequence[Mapping[str, Any]]) 
     A row names every column of the dataset; times carry an offset, or are in the declared zone. Raises ``Invalid``, ``Refused`` or
     ``Conflict`` naming the row, and then keeps none.
     """
-    return tail.append(context, name, _latest_details(context, name), rows)
+    return tail.append(context, name, rows)
 
 
 def read_tail(context: Context, name: str, after: int = 0, limit: int | None = None) -> list[AppendedRow]:
     """The appended rows past a sequence number that are in no version yet, typed, in order: to catch up with a stream."""
-    reader = tail.reader_of(name, _latest_details(context, name))
+    reader = tail.stream_of(context, name).reader
     return [AppendedRow(sequence, reader.restore(row)) for sequence, row in tail.uncut(context, name, after=after, limit=limit)]
 
 
@@ -133,10 +133,3 @@ def tail_page(context: Context, name: str, number: int, after: int = 0, limit: i
     limit = max(1, min(limit, _MAX_TAIL))
     rows = tail.uncut(context, name, number=number, after=after, limit=limit)
     return Page([AppendedRow(*row) for row in rows], str(rows[-1][0]) if len(rows) == limit else None)
-
-
-def _latest_details(context: Context, name: str) -> DatasetDetails:
-    latest = catalog.latest_version(context, name)
-    if latest is None:
-        raise NotFound(f"{name!r} has no version yet, so its columns are not known; ingest a first file, then append")
-    return details_of(_dataset(latest))

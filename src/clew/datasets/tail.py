@@ -1,19 +1,66 @@
 """The tail: rows that were appended since the newest version, readable at once, until a cut or an ingest takes them into a version."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
+from clew.catalog import service as catalog
+from clew.catalog.schema import versions
 from clew.clock import wall_now
 from clew.datasets.rows import ReadRow, RowReader, to_frame
 from clew.datasets.schema import Append, AppendedRow, DatasetDetails, dataset_tail
-from clew.errors import Conflict
+from clew.errors import Conflict, Invalid, NotFound
 from clew.operations import Context
 
-__all__ = ["append", "forget_cut", "last_sequence", "mark_cut", "reader_of", "uncut", "uncut_count"]
+__all__ = ["Stream", "append", "forget_cut", "last_sequence", "mark_cut", "reader_of", "stream_of", "uncut", "uncut_count"]
 
 _CHUNK = 500  # SQLite takes so many keys in one list with room to spare
+_MOST_STREAMS = 256
+
+# Built once: making a statement and its cache key takes as long as running it, and a stream appends a row or two at a time.
+_HERE = (dataset_tail.c.project == sa.bindparam("project"), dataset_tail.c.name == sa.bindparam("name"))
+_KNOWN = sa.select(dataset_tail.c.key_digest, dataset_tail.c.row_digest).where(
+    *_HERE, dataset_tail.c.key_digest.in_(sa.bindparam("keys", expanding=True))
+)
+_LAST = sa.select(sa.func.max(dataset_tail.c.sequence)).where(*_HERE)
+_INSERT = sa.insert(dataset_tail)
+_NEWEST = (
+    sa.select(versions.c.kind, versions.c.number, versions.c.content_digest, versions.c.definition_digest)
+    .where(versions.c.project == sa.bindparam("project"), versions.c.name == sa.bindparam("name"))
+    .order_by(versions.c.number.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What rows are held against: the newest version, and the reader that follows from it."""
+
+    details: DatasetDetails
+    reader: RowReader
+
+
+_streams: dict[tuple[object, ...], Stream] = {}
+"""By version: a version never changes, and reading its columns and rules takes longer than reading a row."""
+
+
+def stream_of(context: Context, name: str) -> Stream:
+    """Raises ``NotFound`` for a dataset without a version: its columns are not known yet."""
+    newest = context.db.execute(_NEWEST, {"project": context.project, "name": name}).first()
+    if newest is None:
+        raise NotFound(f"{name!r} has no version yet, so its columns are not known; ingest a first file, then append")
+    if newest.kind != "dataset":
+        raise Invalid(f"{name!r} is a {newest.kind.replace('_', ' ')}, not a dataset")
+    key = (str(context.database.url), context.project, name, *newest)
+    if key not in _streams:
+        if len(_streams) >= _MOST_STREAMS:
+            _streams.clear()
+        details = msgspec.convert(catalog.get_version(context, name, newest.number).details, DatasetDetails)
+        _streams[key] = Stream(details, reader_of(name, details))
+    return _streams[key]
 
 
 def reader_of(dataset: str, details: DatasetDetails) -> RowReader:
@@ -21,12 +68,13 @@ def reader_of(dataset: str, details: DatasetDetails) -> RowReader:
     return RowReader(dataset, details.columns, details.key, required, details.zone, details.expectations)
 
 
-def append(context: Context, name: str, details: DatasetDetails, rows: Sequence[Mapping[str, Any]]) -> Append:
+def append(context: Context, name: str, rows: Sequence[Mapping[str, Any]]) -> Append:
     """Add the rows that are not known yet. Raises ``Conflict`` for a known key with other values; then no row is added."""
-    reader = reader_of(name, details)
+    stream = stream_of(context, name)
+    details = stream.details
     fresh: dict[str, ReadRow] = {}
     for place, row in enumerate(rows, 1):
-        read = reader.read(row, place)
+        read = stream.reader.read(row, place)
         before = fresh.setdefault(read.key_digest, read)
         if before.row_digest != read.row_digest:
             raise _clash(name, details, read, "stands twice in these rows, with different values")
@@ -45,7 +93,7 @@ def append(context: Context, name: str, details: DatasetDetails, rows: Sequence[
         for place, read in enumerate(fresh.values(), 1)
     ]  # fmt: skip
     if inserted:
-        context.db.execute(sa.insert(dataset_tail), inserted)
+        context.db.execute(_INSERT, inserted)
     added = tuple(AppendedRow(sequence + place, read.values) for place, read in enumerate(fresh.values(), 1))
     return Append(added, len(rows) - len(added))
 
@@ -59,10 +107,8 @@ def _clash(name: str, details: DatasetDetails, read: ReadRow, how: str) -> Confl
 def _known_in_tail(context: Context, name: str, keys: list[str]) -> list[tuple[str, str]]:
     found = []
     for start in range(0, len(keys), _CHUNK):
-        query = sa.select(dataset_tail.c.key_digest, dataset_tail.c.row_digest).where(
-            *_of(context, name), dataset_tail.c.key_digest.in_(keys[start : start + _CHUNK])
-        )
-        found += [(row.key_digest, row.row_digest) for row in context.db.execute(query)]
+        values = {"project": context.project, "name": name, "keys": keys[start : start + _CHUNK]}
+        found += [(row.key_digest, row.row_digest) for row in context.db.execute(_KNOWN, values)]
     return found
 
 
@@ -95,7 +141,7 @@ def _of(context: Context, name: str) -> tuple[sa.ColumnElement[bool], sa.ColumnE
 
 def last_sequence(context: Context, name: str) -> int:
     """The number of the last appended row, cut or not; 0 before the first."""
-    return int(context.db.scalar(sa.select(sa.func.max(dataset_tail.c.sequence)).where(*_of(context, name))) or 0)
+    return int(context.db.scalar(_LAST, {"project": context.project, "name": name}) or 0)
 
 
 def uncut(
