@@ -81,4 +81,4 @@ class _Lines:
         console.note(f"{step} {outcome}")
 
 
-COMMANDS: list[tuple[str, Callable[..., Any]]] = [("apply", apply), ("plan", plan), ("build", build), ("why", why)]
+COMMANDS: dict[str, Callable[..., Any]] = {"apply": apply, "plan": plan, "build": build, "why": why}
