@@ -26,7 +26,7 @@ def slope(values):
     return values * 1.0
 """
 
-RECIPE = '''
+RECIPE = """
 from typing import Annotated
 
 import clew
@@ -75,7 +75,7 @@ def enough(challenger: clew.Candidate, champion: clew.Candidate | None, recent: 
     if champion is None:
         return clew.passed("the first version")
     return clew.compare(challenger, champion, on=recent, metric=roc_auc_score).no_worse_by(0.01)
-'''
+"""
 
 
 def rows(days: int, first: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -85,7 +85,9 @@ def rows(days: int, first: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     count = days * per_day
     at = [START + timedelta(days=first + row // per_day, minutes=20 * (row % per_day)) for row in range(count)]
     size = rng.normal(size=count)
-    base = pl.DataFrame({"id": [f"r{first}-{row}" for row in range(count)], "thing": rng.choice(["a", "b", "c"], count), "at": at, "size": size})
+    base = pl.DataFrame(
+        {"id": [f"r{first}-{row}" for row in range(count)], "thing": rng.choice(["a", "b", "c"], count), "at": at, "size": size}
+    )
     bad = rng.random(count) < 1 / (1 + np.exp(-2 * size))
     outcomes = base.select("id", "thing", done=pl.col("at") + timedelta(hours=2)).with_columns(bad=pl.Series(bad))
     return base, outcomes

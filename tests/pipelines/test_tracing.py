@@ -132,7 +132,6 @@ def test_variables_that_libraries_read_are_not(tmp_path: Path) -> None:
 
 def test_traces_nest(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
-    with tracing(tmp_path) as outer:
-        with tracing(tmp_path) as inner:
-            (tmp_path / "a").read_text("utf-8")
+    with tracing(tmp_path) as outer, tracing(tmp_path) as inner:
+        (tmp_path / "a").read_text("utf-8")
     assert isinstance(inner, Trace) and inner.files == outer.files != {}

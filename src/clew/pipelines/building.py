@@ -1,13 +1,13 @@
 """Building an asset: everything stale upstream of it, in order, each step cached under its key."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from clew.backend import Backend
 from clew.catalog import service as catalog
-from clew.catalog.schema import AssetVersion, DefinitionDraft, VersionRef
+from clew.catalog.schema import ApplyResult, AssetVersion, DefinitionDraft, VersionRef
 from clew.definitions import FeaturesDefinition, ModelDefinition, TrainingSetDefinition, WindowsDefinition, kind_of, to_document
 from clew.errors import BuildFailed, Invalid
 from clew.pipelines import service
@@ -16,7 +16,10 @@ from clew.pipelines.graph import Graph, inputs_of
 from clew.pipelines.planning import Planner
 from clew.pipelines.schema import StepKey
 from clew.pipelines.tracing import tracing
-from clew.sdk.assets import Asset, Declared
+
+if TYPE_CHECKING:
+    from clew.sdk.assets import Asset, Declared
+    from clew.tracking.source import SourceSnapshot
 
 __all__ = ["Builder", "NoProgress", "Progress"]
 
@@ -68,27 +71,23 @@ class Builder:
         self.planner = Planner(backend, graph)
         self.progress: Progress = progress or NoProgress()
         self.open_executor = executor
-        self.source: str | None = None
+        self._source: SourceSnapshot | None = None
 
-    def apply(self, *, prune: bool = False, dry_run: bool = False) -> Any:
+    def apply(self, declared: "Sequence[Declared]", *, prune: bool = False, dry_run: bool = False) -> ApplyResult:
         """Make what is declared the project's definitions, each with the source snapshot that holds its code."""
-        drafts = [self._draft(one) for one in (*self.graph.assets.values(), *(gate for gates in self.graph.gates.values() for gate in gates))]
-        return self.apply_drafts(drafts, prune=prune, dry_run=dry_run)
+        drafts = [
+            DefinitionDraft(kind_of(one.definition), one.name, self.planner.digest(one), to_document(one.definition)) for one in declared
+        ]
+        source = None if dry_run else self.source().digest
+        return self.backend.call(catalog.apply_definitions, drafts, source=source, prune=prune, dry_run=dry_run)
 
-    def apply_drafts(self, drafts: list[DefinitionDraft], *, prune: bool, dry_run: bool) -> Any:
-        if not dry_run:
-            self.source = self.snapshot()
-        return self.backend.call(catalog.apply_definitions, drafts, source=self.source, prune=prune, dry_run=dry_run)
-
-    def _draft(self, declared: Declared) -> DefinitionDraft:
-        definition = declared.definition
-        return DefinitionDraft(kind_of(definition), definition.name, self.planner.digest(declared), to_document(definition))
-
-    def snapshot(self) -> str:
-        """The digest of the project's source as it is now."""
+    def source(self) -> "SourceSnapshot":
+        """The project's source as it is now, taken once for the builder's life."""
         from clew.tracking.source import snapshot
 
-        return snapshot(self.backend, self.backend.settings.root).digest
+        if self._source is None:
+            self._source = snapshot(self.backend, self.backend.settings.root)
+        return self._source
 
     def build(self, target: str) -> AssetVersion:
         """The target's version, with everything stale upstream built before it.
@@ -100,11 +99,13 @@ class Builder:
             versions[asset.name] = self._step(asset, versions)
         return versions[target]
 
-    def _step(self, asset: Asset, versions: Mapping[str, AssetVersion]) -> AssetVersion:
+    def _step(self, asset: "Asset", versions: Mapping[str, AssetVersion]) -> AssetVersion:
         latest = self.planner.latest(asset.name)
         if self.graph.is_source(asset.name):
             if latest is None:
-                raise Invalid(f"{asset.name} has no rows yet, so nothing can be built from it; `clew ingest {asset.name} <file>` brings some")
+                raise Invalid(
+                    f"{asset.name} has no rows yet, so nothing can be built from it; `clew ingest {asset.name} <file>` brings some"
+                )
             return latest
         inputs = {name: versions[name] for name in inputs_of(asset.definition)}
         key = self.planner.key(asset, inputs)
@@ -121,7 +122,7 @@ class Builder:
         self.progress.finished(asset.name, f"{made.version.ref}: {made.version.why}")
         return made.version
 
-    def _make(self, asset: Asset, inputs: Mapping[str, AssetVersion], key: StepKey, why: str) -> Made:
+    def _make(self, asset: "Asset", inputs: Mapping[str, AssetVersion], key: StepKey, why: str) -> Made:
         definition = asset.definition
         if isinstance(definition, ModelDefinition):
             from clew.pipelines.models import ModelBuild
@@ -136,7 +137,7 @@ class Builder:
             raise BuildFailed(f"{asset.name}: {error.message}", asset=asset.name, **error.details) from error
         return Made(version, trace.to_dict())
 
-    def _make_table(self, asset: Asset, refs: Mapping[str, VersionRef], why: str) -> AssetVersion:
+    def _make_table(self, asset: "Asset", refs: Mapping[str, VersionRef], why: str) -> AssetVersion:
         from clew.feature_store import training, views
 
         definition, digest = asset.definition, self.planner.digest(asset)

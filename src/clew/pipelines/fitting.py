@@ -2,13 +2,17 @@
 
 import pickle
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from clew.definitions import FunctionRef
 from clew.errors import BuildFailed, ClewError, Pruned
 from clew.settings import Settings
+from clew.tracking import recording
+from clew.tracking.run import Run
+from clew.tracking.source import SourceSnapshot
 from clew.tuning.study import Value
 
 if TYPE_CHECKING:
@@ -36,13 +40,14 @@ class Fit:
     """One fit to do. ``refit`` trains on every row: a split inside the function then gives all of them as its first part."""
 
     settings: Settings
-    files: tuple[Path, ...]
+    function: FunctionRef
     model: str
     rows: RowsFile
     parameters: Mapping[str, Value]
     seed: int | None
     title: str
     result: Path
+    source: SourceSnapshot
     parent: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -76,32 +81,50 @@ def _read_rows(rows: RowsFile, *, refit: bool) -> "TrainingData":
 
     frame = pl.scan_ipc(rows.path).collect()
     return TrainingData(
-        frame, label=rows.label, time=rows.time, key=rows.key, entities=rows.entities, features=rows.features, block=rows.block, zone=rows.zone, refit=refit
+        frame,
+        label=rows.label,
+        time=rows.time,
+        key=rows.key,
+        entities=rows.entities,
+        features=rows.features,
+        block=rows.block,
+        zone=rows.zone,
+        refit=refit,
     )
 
 
 def fit(task: Fit) -> Fitted:
     """Run the model's function. A failure is told in the answer, so that the other trials of a study go on."""
     from clew import backend as backends
+    from clew.feature_store.functions import load_function
     from clew.pipelines.tracing import tracing
-    from clew.sdk.files import find_declared
-    from clew.sdk.runs import run
 
     settings = task.settings
     if backends.active() is None:
         backends.use(backends.connect(settings=settings))
-    declared = find_declared(settings, "model", task.model, task.files)
-    assert declared.function is not None  # a model always has its function
+    function = load_function(task.function)
+    wants_run = _run_parameter(function)
     data = _read_rows(task.rows, refit=task.refit)
     seeds = {} if task.seed is None else {"seed": task.seed}
     logged: dict[str, float] = {}
     status, error, trace = "finished", None, {}
-    recorded = run(task.title, params=dict(task.parameters), parent=task.parent, seed=task.seed, tags=dict(task.tags), experiment=task.model)
+    recorded = recording.begin(
+        backends.current(),
+        title=task.title,
+        params=dict(task.parameters),
+        experiment=task.model,
+        tags=dict(task.tags),
+        parent=task.parent,
+        seed=task.seed,
+        source=task.source.digest,
+        kind=wants_run[1] if wants_run else Run,
+    )
     recorded.observer = lambda values, step: logged.update(values)
     try:
         with recorded, tracing(settings.root, (settings.home, task.rows.path.parent)) as seen:
-            recorded.facts({"training": {"rows": len(data), "features": list(data.features), **dict(task.facts)}})
-            fitted = declared.function(data, **dict(task.parameters), **seeds)
+            _note(recorded, task, data)
+            runs = {wants_run[0]: recorded} if wants_run else {}
+            fitted = function(data, **dict(task.parameters), **seeds, **runs)
             if fitted is None:
                 raise BuildFailed(f"{task.model} returned nothing; its function returns the fitted model", model=task.model)
             _keep(fitted, task.result)
@@ -110,9 +133,27 @@ def fit(task: Fit) -> Fitted:
         status = "pruned"
     except ClewError as failure:
         status, error = "failed", failure.message
-    except Exception as failure:  # noqa: BLE001 - the user's code; its run holds the traceback, the build goes on or says so
+    except Exception as failure:
         status, error = "failed", f"{type(failure).__name__}: {failure} ({_place(failure)})"
     return Fitted(recorded.id, status, logged, trace, task.result, error)
+
+
+def _note(run: Run, task: Fit, data: "TrainingData") -> None:
+    """What the run was made of. The driver took the snapshot of the source once; each of its trials has it whole."""
+    source = asdict(task.source)
+    run.facts({"git": source.pop("git"), "environment": source.pop("environment"), "source": source})
+    run.facts({"training": {"rows": len(data), "features": list(data.features), **task.facts}})
+
+
+def _run_parameter(function: Callable[..., Any]) -> tuple[str, type[Run]] | None:
+    """The parameter that is annotated ``clew.Run``, by name, and the class that it names."""
+    try:
+        hints = get_type_hints(function)
+    except NameError:  # an annotation that stands under TYPE_CHECKING only, which can't be Clew's run
+        return None
+    return next(
+        ((name, hint) for name, hint in hints.items() if name != "return" and isinstance(hint, type) and issubclass(hint, Run)), None
+    )
 
 
 def _keep(fitted: object, result: Path) -> None:

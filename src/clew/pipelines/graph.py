@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from clew.definitions import (
     AnyDefinition,
@@ -11,11 +12,17 @@ from clew.definitions import (
     ModelDefinition,
     TrainingSetDefinition,
     WindowsDefinition,
+    kind_of,
 )
 from clew.errors import Invalid, NotFound
-from clew.sdk.assets import Asset, Declared
+
+if TYPE_CHECKING:
+    from clew.sdk.assets import Asset, Declared
 
 __all__ = ["Graph", "inputs_of"]
+
+_ASSETS = ("dataset", "feature_view", "training_set", "model")
+"""The kinds that have versions. Told by the definition: a lower slice does not know the classes of a user's file."""
 
 
 def inputs_of(definition: AnyDefinition) -> tuple[str, ...]:
@@ -36,14 +43,14 @@ def inputs_of(definition: AnyDefinition) -> tuple[str, ...]:
 class Graph:
     """The declared assets by name, and the gates of each model."""
 
-    assets: dict[str, Asset]
-    gates: dict[str, list[Declared]]
+    assets: "dict[str, Asset]"
+    gates: "dict[str, list[Declared]]"
 
     @classmethod
-    def of(cls, declared: Iterable[Declared]) -> "Graph":
+    def of(cls, declared: "Iterable[Declared]") -> "Graph":
         """The graph of what was declared. Raises ``Invalid`` for an input that nobody declares, or a circle."""
         listed = list(declared)
-        assets = {one.name: one for one in listed if isinstance(one, Asset)}
+        assets = {one.name: cast("Asset", one) for one in listed if kind_of(one.definition) in _ASSETS}
         gates: dict[str, list[Declared]] = {}
         for one in listed:
             if isinstance(one.definition, GateDefinition):
@@ -53,7 +60,7 @@ class Graph:
             graph.upstream(name)
         return graph
 
-    def upstream(self, target: str) -> list[Asset]:
+    def upstream(self, target: str) -> "list[Asset]":
         """Everything that the target is made of and the target itself, inputs first."""
         if target not in self.assets:
             raise NotFound(f"no asset {target!r} is declared in your files; they declare {', '.join(sorted(self.assets)) or 'none'}")
@@ -61,7 +68,7 @@ class Graph:
         self._collect(target, (), done)
         return list(done.values())
 
-    def _collect(self, name: str, path: tuple[str, ...], done: dict[str, Asset]) -> None:
+    def _collect(self, name: str, path: tuple[str, ...], done: "dict[str, Asset]") -> None:
         if name in path:
             circle = " → ".join((*path[path.index(name) :], name))
             raise Invalid(f"the graph runs in a circle: {circle}; an asset can't be made of itself")

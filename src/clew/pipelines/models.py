@@ -26,11 +26,12 @@ from clew.registry.loading import load_scorer
 from clew.registry.saving import save_model
 from clew.registry.schema import ModelDetails, ModelVersion
 from clew.registry.service import model_version, register_model
-from clew.sdk.assets import Asset
+from clew.tracking import recording
 from clew.tuning.study import Study, Trial, Value
 
 if TYPE_CHECKING:
     from clew.feature_store.training_data import TrainingData
+    from clew.sdk.assets import Asset
 
 __all__ = ["ModelBuild"]
 
@@ -40,7 +41,9 @@ CHAMPION = "champion"
 class ModelBuild:
     """One build of one model over one version of its training set."""
 
-    def __init__(self, builder: Builder, asset: Asset, definition: ModelDefinition, training: AssetVersion, key: StepKey, why: str) -> None:
+    def __init__(
+        self, builder: Builder, asset: "Asset", definition: ModelDefinition, training: AssetVersion, key: StepKey, why: str
+    ) -> None:
         self.builder = builder
         self.backend = builder.backend
         self.asset = asset
@@ -59,7 +62,6 @@ class ModelBuild:
 
     def run(self) -> Made:
         """Train, judge, and where the gates let it through, refit."""
-        self.builder.source = self.builder.snapshot()
         part = "train" if self.details.holdout_from is not None else "all"
         data = load_training_data(self.backend, self.training.name, self.training.number, part)
         executor = self.builder.open_executor()
@@ -101,33 +103,46 @@ class ModelBuild:
         return None
 
     def _fit(
-        self, rows: RowsFile, parameters: dict[str, Value], title: str, result: Path, *, parent: str | None = None, trial: int | None = None, refit: bool = False
+        self,
+        rows: RowsFile,
+        parameters: dict[str, Value],
+        title: str,
+        result: Path,
+        *,
+        parent: str | None = None,
+        trial: int | None = None,
+        refit: bool = False,
     ) -> Fit:
-        tags = {"model": self.definition.name, "step": title.split(" ")[0]} | ({} if trial is None else {"trial": str(trial)})
-        facts = {"training_set": str(self.training.ref), "source": self.builder.source, "holdout_from": self.details.holdout_from}
-        files = tuple(dict.fromkeys(Path(one.file) for one in self.builder.graph.assets.values() if Path(one.file).is_file()))
-        own = (Path(self.asset.file),) if Path(self.asset.file).is_file() else files
+        tags = {"model": self.definition.name, "step": title.split(" ", maxsplit=1)[0]} | ({} if trial is None else {"trial": str(trial)})
+        facts = {"training_set": str(self.training.ref), "holdout_from": self.details.holdout_from}
         return Fit(
-            self.backend.settings, own, self.definition.name, rows, parameters, self.definition.seed, title, result,
-            parent=parent, tags=tags, facts=facts, refit=refit,
+            self.backend.settings, self.definition.function, self.definition.name, rows, parameters, self.definition.seed, title, result,
+            source=self.builder.source(), parent=parent, tags=tags, facts=facts, refit=refit,
         )  # fmt: skip
 
     def _study(self, executor: Executor, folder: Path, rows: RowsFile) -> tuple[Fitted, dict[str, float]]:
-        from clew.sdk.runs import run
-
         search = self.definition.search
         assert search is not None  # the caller asked
         study = Study(self.definition, search, seed=self.definition.seed or 0)
         results: dict[int, Fitted] = {}
         name = f"{self.definition.name} trials"
         self.builder.progress.started(name, search.trials)
-        with run(f"study of {self.definition.name}", experiment=self.definition.name, tags={"model": self.definition.name, "step": "study"}, capture=False) as parent:
-            parent.params({"trials": search.trials, "metric": search.metric, "direction": search.direction, "seed": self.definition.seed})
+        with recording.begin(
+            self.backend,
+            title=f"study of {self.definition.name}",
+            params={"trials": search.trials, "metric": search.metric, "direction": search.direction, "seed": self.definition.seed},
+            experiment=self.definition.name,
+            tags={"model": self.definition.name, "step": "study"},
+            source=self.builder.source().digest,
+            capture=False,
+        ) as parent:
             while batch := study.ask():
                 for trial, done in zip(batch, self._run_batch(executor, folder, rows, batch, parent.id), strict=True):
                     value = done.metrics.get(search.metric) if done.status == "finished" else None
                     if done.status == "finished" and value is None:
-                        raise BuildFailed(f"{self.definition.name} never logged {search.metric!r}, which its search is judged by; it logged {sorted(done.metrics)}")
+                        raise BuildFailed(
+                            f"{self.definition.name} never logged {search.metric!r}, which its search is judged by; it logged {sorted(done.metrics)}"
+                        )
                     study.tell(trial, value)
                     results[trial.number] = done
                     if value is not None:
@@ -150,7 +165,14 @@ class ModelBuild:
         futures: list[Future[Fitted]] = [
             executor.submit(
                 fit,
-                self._fit(rows, trial.parameters, f"trial {trial.number}", folder / f"trial-{trial.number}.pickle", parent=parent, trial=trial.number),
+                self._fit(
+                    rows,
+                    trial.parameters,
+                    f"trial {trial.number}",
+                    folder / f"trial-{trial.number}.pickle",
+                    parent=parent,
+                    trial=trial.number,
+                ),
             )
             for trial in batch
         ]
@@ -159,7 +181,9 @@ class ModelBuild:
 
     def _succeeded(self, done: Fitted) -> Fitted:
         if done.status != "finished":
-            raise BuildFailed(f"{self.definition.name} failed: {done.error or done.status}; the run {done.run_id} holds its output", run=done.run_id)
+            raise BuildFailed(
+                f"{self.definition.name} failed: {done.error or done.status}; the run {done.run_id} holds its output", run=done.run_id
+            )
         self._trace |= done.trace
         return done
 
@@ -172,7 +196,7 @@ class ModelBuild:
         details = ModelDetails(
             training_set=self.training.ref, views=self.details.views, signature=saved.signature, flavor=saved.flavor, files=saved.files, onnx=saved.onnx,
             verification=saved.verification, recipe=self.recipe, parameters=self._parameters_of(fitted), metrics=metrics, trained_from=first,
-            trained_to=last, seen_until=last, refit_of=refit_of, source=self.builder.source, libraries=saved.libraries,
+            trained_to=last, seen_until=last, refit_of=refit_of, source=self.builder.source().digest, libraries=saved.libraries,
         )  # fmt: skip
         why = f"the refit of {refit_of} on all rows up to {last:%Y-%m-%d %H:%M}" if refit_of else self.why
         return self.backend.call(
@@ -223,7 +247,14 @@ class ModelBuild:
             verdict: Verdict = judge(gate.function, challenger, champion, holdout, views=views, slices=list(dict.fromkeys(slices)))
             version = candidate.version
             self.backend.call(
-                service.record_verdict, version.name, version.number, gate.name, verdict.passed, verdict.word, verdict.reason, verdict.figures
+                service.record_verdict,
+                version.name,
+                version.number,
+                gate.name,
+                verdict.passed,
+                verdict.word,
+                verdict.reason,
+                verdict.figures,
             )
             self.builder.progress.finished(gate.name, f"{verdict.word}: {verdict.reason}")
             passed = passed and verdict.passed

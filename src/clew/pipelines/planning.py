@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clew.backend import Backend
 from clew.catalog import service as catalog
@@ -14,7 +15,9 @@ from clew.pipelines import service
 from clew.pipelines.graph import Graph, inputs_of
 from clew.pipelines.schema import BuildRecord, Plan, PlanStep, StepKey
 from clew.pipelines.tracing import matches
-from clew.sdk.assets import Asset, Declared
+
+if TYPE_CHECKING:
+    from clew.sdk.assets import Asset, Declared
 
 __all__ = ["Planner", "difference"]
 
@@ -28,7 +31,7 @@ class Planner:
         self.root: Path = backend.settings.root
         self._codes: dict[int, Code] = {}
 
-    def code(self, declared: Declared) -> Code:
+    def code(self, declared: "Declared") -> Code:
         """What the asset's function can reach; nothing where there is no function."""
         if declared.function is None:
             return Code("", {})
@@ -36,17 +39,19 @@ class Planner:
             self._codes[id(declared)] = fingerprint(declared.function, self.root)
         return self._codes[id(declared)]
 
-    def digest(self, declared: Declared) -> str:
+    def digest(self, declared: "Declared") -> str:
         """The digest under which the catalog keeps the definition."""
         return definition_digest(declared.definition, self.code(declared).digest)
 
-    def key(self, asset: Asset, inputs: Mapping[str, AssetVersion]) -> StepKey:
+    def key(self, asset: "Asset", inputs: Mapping[str, AssetVersion]) -> StepKey:
         """The step's key over versions of its inputs."""
         definition = asset.definition
         parameters: dict[str, str] = {}
         gates: dict[str, str] = {}
         if isinstance(definition, ModelDefinition):
-            parameters = {name: repr(parameter.default) for name, parameter in definition.parameters.items()} | {"seed": repr(definition.seed)}
+            parameters = {name: repr(parameter.default) for name, parameter in definition.parameters.items()} | {
+                "seed": repr(definition.seed)
+            }
             gates = {part: value for gate in self.graph.gates.get(asset.name, []) for part, value in self.code(gate).parts.items()}
         digests = {name: f"{version.definition_digest} {version.content_digest}" for name, version in inputs.items()}
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -61,14 +66,14 @@ class Planner:
     def records(self, name: str) -> list[BuildRecord]:
         return self.backend.call(service.list_builds, name).items
 
-    def cached(self, asset: Asset, key: StepKey) -> BuildRecord | None:
+    def cached(self, asset: "Asset", key: StepKey) -> BuildRecord | None:
         """The newest record of this key whose trace still holds."""
         for record in self.records(asset.name):
             if record.key == key and matches(record.trace, self.root) is None:
                 return record
         return None
 
-    def difference(self, asset: Asset, key: StepKey) -> str:
+    def difference(self, asset: "Asset", key: StepKey) -> str:
         """The first thing in which a key differs from the last build's, in words."""
         records = self.records(asset.name)
         return difference(records[0], key, self.root) if records else "it has not been built yet"
@@ -85,7 +90,7 @@ class Planner:
                 stale.add(asset.name)
         return Plan(target, steps)
 
-    def _step(self, asset: Asset, versions: dict[str, AssetVersion], stale: set[str]) -> PlanStep:
+    def _step(self, asset: "Asset", versions: dict[str, AssetVersion], stale: set[str]) -> PlanStep:
         kind, latest = kind_of(asset.definition), self.latest(asset.name)
         number = latest.number if latest else None
         if self.graph.is_source(asset.name):

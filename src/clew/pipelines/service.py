@@ -27,7 +27,12 @@ def record_build(
 @operation("GET /projects/{project}/assets/{asset}/builds", permission="pipelines.read", kind="read")
 def list_builds(context: Context, asset: str, limit: int = 20) -> Page[BuildRecord]:
     """The builds of an asset, newest first."""
-    query = sa.select(builds).where(builds.c.project == context.project, builds.c.asset == asset).order_by(builds.c.id.desc()).limit(min(limit, 200))
+    query = (
+        sa.select(builds)
+        .where(builds.c.project == context.project, builds.c.asset == asset)
+        .order_by(builds.c.id.desc())
+        .limit(min(limit, 200))
+    )
     return Page([
         BuildRecord(row.asset, row.number, msgspec.convert(row.key, StepKey), row.trace, row.run_id, row.seconds, row.built_at)
         for row in context.db.execute(query)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from clew.backend import current
-from clew.catalog.schema import ApplyResult, AssetVersion, DefinitionDraft
+from clew.catalog.schema import ApplyResult, AssetVersion
 from clew.errors import Invalid
 from clew.sdk import declarations
 from clew.sdk.assets import Asset
@@ -30,24 +30,20 @@ def builder(*, executor: str = "processes", workers: int | None = None, progress
 
 def apply(*, prune: bool = False, dry_run: bool = False) -> ApplyResult:
     """Make what the imported files declare the project's definitions; what would be removed is listed, and goes with ``prune`` only."""
-    from clew.definitions import kind_of, to_document
-
-    made = builder()
-    drafts = [
-        DefinitionDraft(kind_of(one.definition), one.name, made.planner.digest(one), to_document(one.definition)) for one in declarations.all_declared()
-    ]
-    result: ApplyResult = made.apply_drafts(drafts, prune=prune, dry_run=dry_run)
-    return result
+    return builder().apply(declarations.all_declared(), prune=prune, dry_run=dry_run)
 
 
-def build(asset: Asset | str, *, executor: str = "processes", workers: int | None = None, progress: "Progress | None" = None) -> AssetVersion:
+def build(
+    asset: Asset | str, *, executor: str = "processes", workers: int | None = None, progress: "Progress | None" = None
+) -> AssetVersion:
     """Build everything stale upstream of an asset, then the asset; its version. What nothing has changed for is not built again.
 
     ``executor`` is ``processes`` (of this machine), ``in_process`` (one after the other, for a debugger) or ``ray``. Raises
     ``BuildFailed`` when a step of the user's fails.
     """
-    apply()
-    return builder(executor=executor, workers=workers, progress=progress).build(_name(asset))
+    made = builder(executor=executor, workers=workers, progress=progress)
+    made.apply(declarations.all_declared())
+    return made.build(_name(asset))
 
 
 def plan(asset: Asset | str) -> "Plan":

@@ -20,7 +20,7 @@ class InProcessExecutor:
         future: Future[R] = Future()
         try:
             future.set_result(function(argument))
-        except Exception as error:  # noqa: BLE001 - a future carries whatever the task raised
+        except Exception as error:
             future.set_exception(error)
         return future
 

@@ -43,7 +43,9 @@ class ProcessExecutor:
     def _settle(self, done: "Future[R]", future: "Future[R]") -> None:
         error = done.exception()
         if isinstance(error, BrokenProcessPool):
-            lost = BuildFailed("a worker process died while the step ran (killed, out of memory, or a crash in a C extension); its run holds its output")
+            lost = BuildFailed(
+                "a worker process died while the step ran (killed, out of memory, or a crash in a C extension); its run holds its output"
+            )
             lost.__cause__ = error
             future.set_exception(lost)
         elif error is not None:

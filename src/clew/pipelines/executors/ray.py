@@ -26,7 +26,13 @@ class RayExecutor:
         self.workers = workers
         self._started = not ray.is_initialized()
         if self._started:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False, runtime_env={"env_vars": PINNED_THREADS})
+            ray.init(
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                runtime_env={"env_vars": PINNED_THREADS},
+            )
 
     def submit(self, function: Callable[[T], R], argument: T) -> "Future[R]":
         reference = self._ray.remote(function).options(max_retries=0, num_cpus=1).remote(argument)
