@@ -65,10 +65,10 @@ def _label_of(context: Context, endpoint: str, epoch: int) -> _Label | None:
     document = context.db.scalar(query)
     if document is None:
         return None
-    return label_of(context, msgspec.convert(document, RouteDocument).training_set)
+    return _declared_label(context, msgspec.convert(document, RouteDocument).training_set)
 
 
-def label_of(context: Context, training_set: VersionRef | None) -> _Label | None:
+def _declared_label(context: Context, training_set: VersionRef | None) -> _Label | None:
     """Where the labels of a training set's version come from."""
     version = None if training_set is None else catalog.find_version(context, training_set.name, training_set.number)
     if version is None:
