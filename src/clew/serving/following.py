@@ -78,19 +78,19 @@ class Follower:
         if self._backend is None:
             self._backend = await asyncio.to_thread(self._connect)
         backend = self._backend
-        for route in (await asyncio.to_thread(backend.call, service.live_routes)).items:
-            if self._is_news(route):
-                await self._take(route, backend)
+        for endpoint, epoch in (await asyncio.to_thread(backend.call, service.live_epochs)).items():
+            if self._is_news(endpoint, epoch):
+                await self._take(await asyncio.to_thread(backend.call, service.whole_route, endpoint, epoch), backend)
         if self._unsaid or time.monotonic() >= self._next_report:
             await self.report()
 
-    def _is_news(self, route: Route) -> bool:
-        if self._only and route.endpoint not in self._only:
+    def _is_news(self, endpoint: str, epoch: int) -> bool:
+        if self._only and endpoint not in self._only:
             return False
-        live = self._front.live.get(route.endpoint)
-        if live is not None and live.epoch == route.epoch:
+        live = self._front.live.get(endpoint)
+        if live is not None and live.epoch == epoch:
             return False
-        return time.monotonic() >= self._failed.get((route.endpoint, route.epoch), 0.0)
+        return time.monotonic() >= self._failed.get((endpoint, epoch), 0.0)
 
     async def _take(self, route: Route, backend: Backend) -> None:
         """Load, acknowledge, flip. The route that answers now goes on answering if this fails."""
