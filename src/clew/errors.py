@@ -101,7 +101,7 @@ class StorageFull(Unavailable):
     code, status = "storage_full", 503
 
 
-class Pruned(Exception):  # noqa: N818 - the field's word for a trial that was cut short, and not an error
+class Pruned(Exception):
     """Raised inside a trial by ``clew.log(step=…)`` when the study cuts it short."""
 
 

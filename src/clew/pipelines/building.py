@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from clew.backend import Backend
 from clew.catalog import service as catalog
 from clew.catalog.schema import ApplyResult, AssetVersion, DefinitionDraft, VersionRef
+from clew.datasets.service import cut_tail
 from clew.definitions import FeaturesDefinition, ModelDefinition, TrainingSetDefinition, WindowsDefinition, kind_of, to_document
 from clew.errors import BuildFailed, Invalid
 from clew.pipelines import service
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from clew.sdk.assets import Asset, Declared
     from clew.tracking.source import SourceSnapshot
 
-__all__ = ["Builder", "NoProgress", "Progress"]
+__all__ = ["Builder", "Made", "NoProgress", "Progress"]
 
 
 class Progress(Protocol):
@@ -102,11 +103,7 @@ class Builder:
     def _step(self, asset: "Asset", versions: Mapping[str, AssetVersion]) -> AssetVersion:
         latest = self.planner.latest(asset.name)
         if self.graph.is_source(asset.name):
-            if latest is None:
-                raise Invalid(
-                    f"{asset.name} has no rows yet, so nothing can be built from it; `clew ingest {asset.name} <file>` brings some"
-                )
-            return latest
+            return self._newest_rows(asset.name, latest)
         inputs = {name: versions[name] for name in inputs_of(asset.definition)}
         key = self.planner.key(asset, inputs)
         record = self.planner.cached(asset, key)
@@ -121,6 +118,12 @@ class Builder:
         self.backend.call(service.record_build, asset.name, made.version.number, key, made.trace, seconds, made.run_id)
         self.progress.finished(asset.name, f"{made.version.ref}: {made.version.why}")
         return made.version
+
+    def _newest_rows(self, name: str, latest: AssetVersion | None) -> AssetVersion:
+        """A dataset's version with every row that has come: those appended since the last cut are cut first."""
+        if latest is None:
+            raise Invalid(f"{name} has no rows yet, so nothing can be built from it; `clew ingest {name} <file>` brings some")
+        return self.backend.call(cut_tail, name).version
 
     def _make(self, asset: "Asset", inputs: Mapping[str, AssetVersion], key: StepKey, why: str) -> Made:
         definition = asset.definition

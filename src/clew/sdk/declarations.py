@@ -13,7 +13,7 @@ from clew.identifiers import check_slug
 if TYPE_CHECKING:
     from clew.sdk.assets import Declared
 
-__all__ = ["all_declared", "caller_file", "declare", "declared", "forget", "function_ref", "ordinary_function"]
+__all__ = ["all_declared", "caller_file", "declare", "declared", "definitions", "forget", "function_ref", "ordinary_function"]
 
 _DECLARED: dict[tuple[str, str], "Declared"] = {}
 _CLASHES: dict[tuple[str, str], tuple[str, str]] = {}

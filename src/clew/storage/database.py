@@ -144,7 +144,7 @@ class Database:
             except sa.exc.DBAPIError as error:
                 if getattr(error.orig, "sqlstate", None) not in _SERIALISATION_FAILURES or attempt == _ATTEMPTS - 1:
                     raise
-                time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - a jitter, not a secret
+                time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))
         raise AssertionError("the loop returns or raises")
 
     @contextmanager

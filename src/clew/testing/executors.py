@@ -8,7 +8,7 @@ import pytest
 from clew.errors import BuildFailed, Refused
 from clew.pipelines.executors import Executor
 
-__all__ = ["ExecutorConformance"]
+__all__ = ["ExecutorConformance", "die", "double", "fail", "refuse", "threads"]
 
 
 def double(number: int) -> int:

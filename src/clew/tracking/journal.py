@@ -23,7 +23,7 @@ from clew.errors import Invalid, StorageFull
 from clew.identifiers import new_id
 from clew.tracking.frames import HEADER, OUTPUT, POINT, Frame, Kind, border, frame, read_frames, whole_end
 
-__all__ = ["Journal", "JournalHeader", "dead_journals"]
+__all__ = ["Journal", "JournalHeader", "dead_journals", "read_header"]
 
 _MAGIC = b"clew.journal.1\n\0"
 _HEADER_BYTES = 4096
