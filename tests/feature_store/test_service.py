@@ -206,12 +206,13 @@ def test_a_view_whose_function_fails_waits_and_loses_nothing(airline: Airline) -
     failing = weather_view(view_functions.failing)
     airline.view(failing, function=view_functions.station_weather)  # it could be built, and fails from now on
     airline.assemble(replace(TRAINING, name="fragile", features=(ViewUse("failing", {}), ViewUse("pace", {}))))
-    result = pin(airline, served(airline, "fragile"))
-    assert result.views == ["pace@1"]
-    assert "no weather today" in result.waiting[0].reason
+    views = served(airline, "fragile")
+    assert pin(airline, views).views == ["pace@1", "failing@1"]  # of the rows that it was made of, its function need not run again
     pushed = push(airline, "weather", weather_rows(72).tail(1))
     assert (pushed.added, pushed.views) == (1, [])
     assert [one.view for one in pushed.waiting] == ["failing@1"]
+    assert "no weather today" in pushed.waiting[0].reason
+    assert [one.view for one in airline.backend.call(catch_up).waiting] == ["failing@1"]
 
 
 def test_a_function_that_is_not_additive_is_run_on_all_rows(airline: Airline) -> None:

@@ -207,7 +207,9 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
         appended = [row for _, row in tail.uncut(inside, view.dataset)]
         sequence = tail.last_sequence(inside, view.dataset)
     rows = _with_tail(context, dataset, appended)
-    if view.details.kind == "table":
+    if view.details.pin is not None and not appended and view.details.inputs == (latest.ref,):
+        rows = context.tables.scan(view.details.pin)  # the version was made of these very rows: its function need not run again
+    elif view.details.kind == "table":
         others = [_input_rows(context, reference) for reference in view.details.inputs[1:]]
         frames = [rows.collect(), *(frame for frame, _ in others)]
         rows = _table_rows(context, view, frames, [dataset, *(details for _, details in others)]).lazy()
