@@ -100,7 +100,7 @@ def once(context: Context, operation: Operation, values: dict[str, Any], key: st
     return result
 
 
-_UNAUDITED = {"tracking.ingest_frames", "feature_store.push_rows", "feature_store.catch_up", "access.set_event_time", "serving.report_serving"}
+_UNAUDITED = {"tracking.ingest_frames", "feature_store.push_rows", "feature_store.catch_up", "access.set_event_time", "serving.report_serving", "serving.compact_predictions"}
 """Streams of data, not changes that a person decides on; they would drown the audit log."""
 
 
