@@ -100,7 +100,10 @@ def once(context: Context, operation: Operation, values: dict[str, Any], key: st
     return result
 
 
-_UNAUDITED = {"tracking.ingest_frames", "feature_store.push_rows", "feature_store.catch_up", "access.set_event_time", "serving.report_serving", "serving.compact_predictions"}
+_UNAUDITED = {
+    "access.set_event_time", "feature_store.catch_up", "feature_store.push_rows", "serving.compact_predictions", "serving.report_serving",
+    "tracking.ingest_frames",
+}  # fmt: skip
 """Streams of data, not changes that a person decides on; they would drown the audit log."""
 
 
