@@ -96,7 +96,7 @@ def test_an_answer_is_walked_back_to_model_run_and_code(page: Page, story) -> No
     walk = page.get_by_test_id("walk")
     expect(walk).to_contain_text("late@1")
     expect(walk).to_contain_text("no worse")
-    walk.get_by_role("link", name=re.compile("run_")).click()
+    walk.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Run", exact=True)).get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("finished")
 
 

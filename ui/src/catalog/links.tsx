@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { Fragment, type ReactNode } from "react";
+import { useRead } from "../api/queries";
 import { useProject } from "../shell/root";
 
 export function VersionLink({ name, number, children }: { name: string; number: number | string; children?: ReactNode }) {
@@ -33,9 +34,16 @@ export function RunLink({ runId, children }: { runId: string; children?: ReactNo
   const project = useProject();
   return (
     <Link to="/projects/$project/runs/$runId" params={{ project, runId }}>
-      {children ?? <span className="mono">{runId}</span>}
+      {children ?? <RunName runId={runId} />}
     </Link>
   );
+}
+
+/** A run by its name; its id until that is read, and where it is gone. */
+function RunName({ runId }: { runId: string }) {
+  const project = useProject();
+  const { data } = useRead("/api/v1/projects/{project}/runs/{run_id}", { project, run_id: runId });
+  return data ? data.run.name : <span className="mono">{runId}</span>;
 }
 
 export function PredictionLink({ predictionId, children }: { predictionId: string; children?: ReactNode }) {

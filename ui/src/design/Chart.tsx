@@ -30,7 +30,8 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const shade = useShade();
-  const values: uPlot.AlignedData = [x, ...series.flatMap((one) => (one.band ? [one.values, one.band.low, one.band.high] : [one.values]))];
+  const lines = series.flatMap((one) => (one.band ? [one.values, one.band.low, one.band.high] : [one.values]));
+  const values = roomy(x, [x, ...lines], time);
   const held = useRef(values);
   held.current = values;
   const shape = JSON.stringify([
@@ -78,7 +79,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
         padding: [10, 10, 0, 0],
         cursor: { sync: group ? { key: group } : undefined, points: { size: 6 }, y: false },
         legend: { show: false },
-        scales: { x: { time: !!time, ...(x.length < 2 ? { range: around } : {}) }, y: { distr: log ? 3 : 1 } },
+        scales: { x: { time: !!time }, y: { distr: log ? 3 : 1 } },
         axes: [
           { ...axis, grid: { show: false }, size: 26, ...(time ? {} : { values: (_, marks) => marks.map((mark) => figure(mark, 2)) }) },
           {
@@ -111,9 +112,13 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
   return <div ref={place} className="chart" role="img" aria-label={label} style={{ height }} />;
 }
 
-/** One point alone has no range: some room around it, ten minutes where x is a time. */
-function around(_: uPlot, low: number | null, high: number | null): [number, number] {
-  return [(low ?? 0) - 300, (high ?? 0) + 300];
+/** One point alone has no range, and uPlot would draw three years around it: some room on both sides, without values. */
+function roomy(x: number[], values: uPlot.AlignedData, time: boolean | undefined): uPlot.AlignedData {
+  const [only] = x;
+  if (x.length !== 1 || only === undefined) return values;
+  const reach = time ? 300 : 1;
+  const [, ...lines] = values;
+  return [[only - reach, only, only + reach], ...lines.map((line) => [null, line[0] ?? null, null])];
 }
 
 function axisFigure(value: number): string {

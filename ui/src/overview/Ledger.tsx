@@ -6,7 +6,7 @@ import { describe, type Event, type Happening } from "./events";
 /** What happened, newest first: each row with its reason and a way to its evidence. */
 export function Ledger({ events }: { events: Event[] }) {
   return (
-    <table className="ledger">
+    <table className="ledger happened">
       <thead className="visually-hidden">
         <tr>
           <th>When</th>
@@ -26,7 +26,7 @@ export function Ledger({ events }: { events: Event[] }) {
                 <Pill tone={happening.tone}>{happening.word}</Pill>
               </td>
               <td className="wrap">
-                <Linked text={happening.text} />
+                <Subject of={happening} />
               </td>
               <td className="third nowrap">{event.actor}</td>
               <td className="third nowrap">
@@ -37,6 +37,16 @@ export function Ledger({ events }: { events: Event[] }) {
         })}
       </tbody>
     </table>
+  );
+}
+
+function Subject({ of: { text, evidence } }: { of: Happening }) {
+  if (evidence?.kind !== "run") return <Linked text={text} />;
+  return (
+    <>
+      the run <RunLink runId={evidence.subject} />
+      {text && `, ${text}`}
+    </>
   );
 }
 

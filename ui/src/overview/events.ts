@@ -63,12 +63,12 @@ export function describe(event: Event): Happening {
       return { word: event.kind.slice(6), tone: failed ? "bad" : "quiet", text, evidence: { kind: "endpoint", subject } };
     }
     case "run.started":
-      return { word: "started", tone: "quiet", text: `the run ${body.title || subject}`, evidence: { kind: "run", subject } };
+      return { word: "started", tone: "quiet", text: String(body.title ?? ""), evidence: { kind: "run", subject } };
     case "run.ended":
       return {
         word: String(body.status),
         tone: body.status === "failed" ? "bad" : "quiet",
-        text: `the run ${subject}`,
+        text: "",
         evidence: { kind: "run", subject },
       };
     case "skew.measured":

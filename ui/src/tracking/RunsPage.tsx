@@ -1,6 +1,6 @@
 import { keepPreviousData, useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import { createRoute } from "@tanstack/react-router";
-import { useMemo, useState } from "react";
+import { useMemo, useRef, useState } from "react";
 import { read, ServerError } from "../api/client";
 import { useRead } from "../api/queries";
 import { count } from "../design/format";
@@ -60,7 +60,11 @@ function RunsPage() {
   });
   const experiments = useRead("/api/v1/projects/{project}/experiments", { project });
   const total = experiments.data?.reduce((sum, one) => sum + one.runs, 0);
-  const runs = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  // A filter that can't be read leaves the rows of the last one that could.
+  const lastRead = useRef(query.data);
+  if (query.data) lastRead.current = query.data;
+  const { current: pages } = lastRead;
+  const runs = useMemo(() => pages?.pages.flatMap((page) => page.items) ?? [], [pages]);
   const chosen = useMemo(() => runs.filter((run) => selected.includes(run.id)), [runs, selected]);
   const all = useMemo(() => columnsOf(runs), [runs]);
   const wanted = search.columns ?? defaultColumns(all, runs);
@@ -68,8 +72,8 @@ function RunsPage() {
   const columns = differs ? differing(shown, chosen.length > 1 ? chosen : runs) : shown;
   const wrong = query.error instanceof ServerError && query.error.status === 400 ? query.error.message : undefined;
 
-  if (query.error && !query.data && !wrong) return <Trouble error={query.error} retry={() => void query.refetch()} />;
-  if (!query.data && !wrong) return <Waiting for="the runs" />;
+  if (query.error && !pages && !wrong) return <Trouble error={query.error} retry={() => void query.refetch()} />;
+  if (!pages && !wrong) return <Waiting for="the runs" />;
   if (!runs.length && !filter && !wrong) return <NoRuns />;
   return (
     <>
@@ -99,7 +103,7 @@ function RunsPage() {
               onEnd={() => query.hasNextPage && !query.isFetchingNextPage && void query.fetchNextPage()}
             />
           ) : (
-            <Empty title="No run is like that">
+            <Empty title={wrong ? "The filter can't be read" : "No run is like that"}>
               {total ? `${count(total, "run")} in this project; none passes the filter.` : "Loosen the filter."}
             </Empty>
           )}
