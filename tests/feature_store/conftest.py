@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clew.backend import LocalBackend
+from clew.backend import HttpBackend, LocalBackend
+from clew.testing.server import LiveServer
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by path, and these two are imported by name
 
@@ -16,6 +17,16 @@ from small_airline import LANDINGS, SCHEDULE, START, WEATHER, Airline, flights, 
 
 @pytest.fixture
 def airline(backend: LocalBackend) -> Airline:
+    return settled(backend)
+
+
+@pytest.fixture
+def remote_airline(live_server: LiveServer) -> Airline:
+    """The same behind a real server: every operation, file and table goes over HTTP."""
+    return settled(live_server.backend())
+
+
+def settled(backend: LocalBackend | HttpBackend) -> Airline:
     made = Airline(backend, flights(), START + timedelta(days=2))
     before = int(made.border.timestamp() * 1e6)
     made.ingest(SCHEDULE, schedule_rows(made.frame.filter(pl.col("published").dt.epoch("us") < before)))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import view_functions
 
-from clew.backend import LocalBackend
+from clew.backend import HttpBackend, LocalBackend
 from clew.catalog.schema import AssetVersion
 from clew.definitions import (
     Aggregate,
@@ -94,7 +94,7 @@ def weather_rows(hours: int = 72) -> pl.DataFrame:
 class Airline:
     """A project with data; ``frame`` are all flights, of which those of the first two days are ingested."""
 
-    backend: LocalBackend
+    backend: LocalBackend | HttpBackend
     frame: pl.DataFrame
     border: datetime
 
