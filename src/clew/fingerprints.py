@@ -241,7 +241,7 @@ class _Walk:
         package = scope.get("__package__") or ""
         try:
             module = importlib.import_module("." * level + module_name, package if level else None)
-        except Exception as error:  # noqa: BLE001 - the step itself will raise it, or never come there
+        except Exception as error:  # the step itself will raise it, or never come there
             return f"import {module_name} fails with {type(error).__name__}"
         taken = [getattr(module, one, None) for one in names or ()]
         if not names or any(one is None for one in taken):
@@ -325,7 +325,7 @@ def _foreign_state(value: Any) -> str:
     """The value of an object of another package: by its pickle, else by how it prints; one that says neither counts by its type."""
     try:
         return _digest(pickle.dumps(value, protocol=4))
-    except Exception:  # noqa: BLE001 - locks, handles, connections: nothing that is a value
+    except Exception:  # locks, handles, connections: nothing that is a value
         text = repr(value)
         return "" if _ADDRESS.search(text) else _digest(text)
 

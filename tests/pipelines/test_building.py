@@ -12,6 +12,7 @@ import pytest
 
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
+from clew.datasets.service import append_rows
 from clew.errors import BuildFailed, Invalid, NotFound, Refused
 from clew.pipelines.building import NoProgress
 from clew.registry.service import model_version
@@ -200,6 +201,37 @@ def test_a_refresh_on_newer_rows_is_not_tuned_again_and_waits_for_unseen_days(pr
     assert local_backend.call(catalog.get_version, "risk", 3).state == "rejected"
     studies = [run for run in local_backend.call(tracking.list_runs, limit=50).items if (run.title or "").startswith("study")]
     assert len(studies) == 1
+
+
+def test_rows_that_were_appended_are_in_the_next_build(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 30)
+    assert build("past") == "past@1"
+    row = {"id": "late one", "thing": "a", "done": START + timedelta(days=31), "bad": True}
+    local_backend.context("test").run_write(lambda inside: append_rows(inside, "outcomes", [row]))
+    assert build("past") == "past@2"
+    newest = local_backend.call(catalog.resolve, "outcomes")
+    assert (newest.number, newest.details["rows"]) == (2, 30 * 30 + 1)
+
+
+def test_a_function_may_ask_for_its_run_and_draws_the_same_numbers_each_time(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.change("recipe.py", "0.1, *, seed: int = 3", "0.1, *, run: clew.Run, seed: int = 3")
+    project.change("recipe.py", "    print(", "    import numpy\n    run.log(drawn=numpy.random.random())\n    print(")
+    build()
+    runs = local_backend.call(tracking.list_runs, "metrics.drawn > 0", limit=50).items
+    assert len(runs) == 4, "three trials and the refit"
+    assert len({run.metrics["drawn"] for run in runs}) == 1
+
+
+def test_each_trial_keeps_its_code_rows_and_seed(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 2")
+    kept = local_backend.call(tracking.get_run, run.id)
+    assert kept.seed == 3 and "strength" in kept.params
+    assert kept.facts["training"]["training_set"] == "rows@1"
+    assert kept.facts["source"]["digest"] == local_backend.call(model_version, "risk", 1).details.source
+    assert kept.facts["environment"].startswith("sha256:")
 
 
 def test_a_function_that_raises_fails_the_build_with_its_place(project: Project, local_backend: LocalBackend) -> None:

@@ -133,7 +133,7 @@ def fit(task: Fit) -> Fitted:
         status = "pruned"
     except ClewError as failure:
         status, error = "failed", failure.message
-    except Exception as failure:
+    except Exception as failure:  # the user's code; its run holds the traceback, the build goes on or says so
         status, error = "failed", f"{type(failure).__name__}: {failure} ({_place(failure)})"
     return Fitted(recorded.id, status, logged, trace, task.result, error)
 

@@ -20,7 +20,7 @@ class InProcessExecutor:
         future: Future[R] = Future()
         try:
             future.set_result(function(argument))
-        except Exception as error:
+        except Exception as error:  # a future carries whatever the task raised
             future.set_exception(error)
         return future
 
