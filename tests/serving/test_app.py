@@ -135,3 +135,19 @@ def test_bad_tensors_are_named(client: httpx.Client, document: dict[str, Any], s
     answer = client.post("/v2/models/late/infer", json=document)
     assert answer.status_code == 400
     assert says in answer.json()["error"]["message"]
+
+
+def test_prometheus_reads_requests_errors_and_latencies(client: httpx.Client) -> None:
+    client.post("/endpoints/late/predict", json={"rows": [ROW, ROW]})
+    client.post("/endpoints/late/predict", content=b"{")
+    text = client.get("/metrics").text
+    assert 'clew_serving_requests_total{endpoint="late"} 2' in text
+    assert 'clew_serving_rows_total{endpoint="late"} 2' in text
+    assert 'clew_serving_errors_total{endpoint="late"} 1' in text
+    assert 'clew_serving_latency_seconds_bucket{endpoint="late",le="+Inf"} 2' in text
+
+
+def test_a_model_that_answers_nothing_is_an_error_and_no_answer(client: httpx.Client) -> None:
+    answer = client.post("/endpoints/late/predict", json={"rows": [ROW, ROW | {"a": None}]})
+    assert answer.status_code == 500
+    assert "late@1 answered row 1 with nan" in answer.json()["error"]["message"]

@@ -18,7 +18,7 @@ from clew.serving.prediction_log import PredictionLog
 from clew.serving.records import Record, encode_record
 from clew.serving.requests import MAX_BODY_BYTES, decode_json
 from clew.serving.runtime import LiveRoute
-from clew.serving.statistics import Statistics
+from clew.serving.statistics import Statistics, exposition
 
 __all__ = ["Front", "create_app"]
 
@@ -186,6 +186,9 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
             {"ready": True, "endpoints": {name: {"model": one.model, "epoch": one.epoch} for name, one in sorted(front.live.items())}}
         )
 
+    async def metrics(request: Request) -> Response:
+        return Response(exposition(front.statistics.totals), media_type="text/plain; version=0.0.4")
+
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, ClewError)
         return _error(error)
@@ -208,6 +211,7 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
             Route("/v2/models/{name}/infer", infer, methods=["POST"]),
             Route("/healthz", live),
             Route("/readyz", ready),
+            Route("/metrics", metrics),
         ],
         exception_handlers={ClewError: refused, ClientDisconnect: gone, Exception: crashed},
         lifespan=lifespan,

@@ -54,7 +54,13 @@ def serve(settings: Settings, options: ServeOptions) -> None:
     follower.restore()
     log.info("serving on %s since %s", url, wall_now().isoformat(timespec="seconds"))
     app = Admission(create_app(front, lifespan=_lifespan(front, follower)), _token(settings, options.host))
-    config = uvicorn.Config(app, log_config=None, access_log=False, loop="auto", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,  # longer than clients keep an idle connection: they end it, so that none is met half closed
+    )
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:

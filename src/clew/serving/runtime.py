@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clew.clock import to_micros
-from clew.errors import Invalid
+from clew.errors import ClewError
 from clew.serving.requests import RequestReader
 from clew.serving.schema import Route
 
@@ -70,8 +70,14 @@ class LiveRoute:
 
     def answer(self, rows: Sequence[dict[str, Any]]) -> Answered:
         """Answers for rows that ``requests`` has read."""
+        import numpy as np
+
         matrix, missing = self._source.read(rows)
         probabilities = self._predict(matrix)
         if probabilities.shape != (len(rows),):
-            raise Invalid(f"{self.model} answered {probabilities.shape} for {len(rows)} rows; an endpoint serves one probability a row")
+            raise ClewError(f"{self.model} answered {probabilities.shape} for {len(rows)} rows; an endpoint serves one probability a row")
+        finite = np.isfinite(probabilities)
+        if not finite.all():
+            place = int((~finite).argmax())
+            raise ClewError(f"{self.model} answered row {place} with {probabilities[place]}, which is no answer", row=place)
         return Answered(matrix, missing, probabilities)

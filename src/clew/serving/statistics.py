@@ -7,8 +7,9 @@ from datetime import datetime
 from clew.clock import from_micros
 from clew.serving.schema import Minute
 
-__all__ = ["Statistics"]
+__all__ = ["BUCKETS_MS", "Statistics", "Totals", "exposition"]
 
+BUCKETS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 1_000)
 _MINUTE = 60_000_000
 _KEPT_MINUTES = 24 * 60
 _KEPT_LATENCIES = 20_000
@@ -20,12 +21,24 @@ class _Open:
     requests: int = 0
     rows: int = 0
     errors: int = 0
+    noted: int = 0
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
 
     def close(self) -> Minute:
         ordered = sorted(self.latencies)
         p50, p95 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0 for share in (0.5, 0.95))
         return Minute(from_micros(self.minute * _MINUTE), self.requests, self.rows, self.errors, p50, p95)
+
+
+@dataclass
+class Totals:
+    """Since the process started. ``buckets`` counts requests up to each of ``BUCKETS_MS``, as Prometheus wants it."""
+
+    requests: int = 0
+    rows: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * len(BUCKETS_MS))
 
 
 class Statistics:
@@ -35,6 +48,7 @@ class Statistics:
     """
 
     def __init__(self) -> None:
+        self.totals: dict[str, Totals] = {}
         self._open: dict[str, _Open] = {}
         self._changed: dict[tuple[str, datetime], Minute] = {}
 
@@ -49,10 +63,18 @@ class Statistics:
         current.rows += rows
         current.errors += error
         current.latencies.append(latency_us)
+        totals = self.totals.setdefault(endpoint, Totals())
+        totals.requests += 1
+        totals.rows += rows
+        totals.errors += error
+        totals.seconds += latency_us / 1e6
+        for place, bound in enumerate(BUCKETS_MS):
+            totals.buckets[place] += latency_us <= bound * 1_000
 
     def _note(self, endpoint: str) -> None:
         current = self._open.get(endpoint)
-        if current is not None:
+        if current is not None and current.requests > current.noted:
+            current.noted = current.requests
             closed = current.close()
             self._changed[endpoint, closed.minute] = closed
 
@@ -73,3 +95,23 @@ class Statistics:
                 self._changed.setdefault((endpoint, row.minute), row)
         for key in sorted(self._changed, key=lambda key: key[1])[: max(0, len(self._changed) - _KEPT_MINUTES)]:
             del self._changed[key]
+
+
+def exposition(totals: dict[str, Totals]) -> str:
+    """The totals in Prometheus' text format."""
+    lines: list[str] = []
+    for name, kind in (("requests", "answered requests"), ("rows", "answered rows"), ("errors", "requests that got an error")):
+        lines += [f"# HELP clew_serving_{name}_total {kind.capitalize()}.", f"# TYPE clew_serving_{name}_total counter"]
+        lines += [f'clew_serving_{name}_total{{endpoint="{endpoint}"}} {getattr(one, name)}' for endpoint, one in sorted(totals.items())]
+    lines += ["# HELP clew_serving_latency_seconds From the request to its answer.", "# TYPE clew_serving_latency_seconds histogram"]
+    for endpoint, one in sorted(totals.items()):
+        label = f'endpoint="{endpoint}"'
+        lines += [
+            f'clew_serving_latency_seconds_bucket{{{label},le="{ms / 1_000:g}"}} {n}' for ms, n in zip(BUCKETS_MS, one.buckets, strict=True)
+        ]
+        lines += [
+            f'clew_serving_latency_seconds_bucket{{{label},le="+Inf"}} {one.requests}',
+            f"clew_serving_latency_seconds_sum{{{label}}} {one.seconds:.6f}",
+            f"clew_serving_latency_seconds_count{{{label}}} {one.requests}",
+        ]
+    return "\n".join(lines) + "\n"
