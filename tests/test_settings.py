@@ -23,7 +23,9 @@ def test_the_projects_file_is_found_from_below(tmp_path: Path) -> None:
 
 
 def test_the_environment_comes_first(tmp_path: Path) -> None:
-    settings = load_settings(tmp_path, {"CLEW_HOME": str(tmp_path / "other"), "CLEW_URL": "http://127.0.0.1:1", "CLEW_DATABASE_URL": "postgresql://x/y"})
+    settings = load_settings(
+        tmp_path, {"CLEW_HOME": str(tmp_path / "other"), "CLEW_URL": "http://127.0.0.1:1", "CLEW_DATABASE_URL": "postgresql://x/y"}
+    )
     assert (settings.home, settings.url, settings.database_url) == (tmp_path / "other", "http://127.0.0.1:1", "postgresql://x/y")
 
 
@@ -38,7 +40,9 @@ def test_settings_never_print_their_secrets(tmp_path: Path) -> None:
     assert "hunter2" not in repr(load_settings(tmp_path, {"CLEW_TOKEN": "hunter2", "CLEW_DATABASE_URL": "postgresql://u:hunter2@h/d"}))
 
 
-@pytest.mark.parametrize(("content", "environ"), [("not toml [", {}), ("[tool.clew]\nproject = 'no spaces'", {}), ("", {"CLEW_DURABILITY": "maybe"})])
+@pytest.mark.parametrize(
+    ("content", "environ"), [("not toml [", {}), ("[tool.clew]\nproject = 'no spaces'", {}), ("", {"CLEW_DURABILITY": "maybe"})]
+)
 def test_what_cannot_be_used_is_refused(tmp_path: Path, content: str, environ: dict[str, str]) -> None:
     (tmp_path / "pyproject.toml").write_text(content)
     with pytest.raises(Invalid):

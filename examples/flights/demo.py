@@ -115,7 +115,13 @@ class Bars:
     def __init__(self, story: Story) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("   {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+        )
         self.bars = Progress(*columns, console=story.console, transient=True)
         self._tasks: dict[str, TaskID] = {}
 
@@ -203,13 +209,17 @@ def look_at_model(story: Story) -> None:
     details = backend.call(model_version, "late", champion.number).details
     check = details.verification
     story.say(f"late@{champion.number} is {champion.why}")
-    story.say(f"its ONNX export answers as the original within {check.largest_difference:.1e} on {check.rows:,} real rows, {check.rows_with_missing:,} with gaps")
+    story.say(
+        f"its ONNX export answers as the original within {check.largest_difference:.1e} on {check.rows:,} real rows, {check.rows_with_missing:,} with gaps"
+    )
     gated = details.refit_of or champion.ref
     for verdict in backend.call(catalog.list_verdicts, gated.name, gated.number).items:
         story.say(f"gate {verdict.gate}: [bold]{verdict.word}[/bold], {verdict.reason}")
         for one in verdict.figures["report"]["missing_views"]:
             if one["log_loss_without"] is not None:
-                story.say(f"   [dim]without {one['view']} its log loss is {one['log_loss_without']:.3f} where it is {one['log_loss']:.3f}[/dim]")
+                story.say(
+                    f"   [dim]without {one['view']} its log loss is {one['log_loss_without']:.3f} where it is {one['log_loss']:.3f}[/dim]"
+                )
 
 
 def deploy(story: Story, reference: str) -> None:
@@ -263,7 +273,9 @@ def look_at_answers(story: Story, start: datetime, end: datetime) -> None:
     story.say(skew_in_words(skew))
     answer = backend.call(latest_answers, name="late", limit=1).items[0]
     story.say(f"$ clew explain {answer.prediction_id}")
-    story.console.print("\n".join(f"   [dim]{line}[/dim]" for line in in_words(backend.call(explain, answer.prediction_id)).splitlines()), soft_wrap=True)
+    story.console.print(
+        "\n".join(f"   [dim]{line}[/dim]" for line in in_words(backend.call(explain, answer.prediction_id)).splitlines()), soft_wrap=True
+    )
     if not skew.none:
         sys.exit("training and serving disagree")
 
@@ -301,7 +313,9 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
         story.say(f"the landings that came are cut into a version, and carrier_delays@{after} is built over it")
         for number in (before, after):
             made = backend.call(revert_view, name="carrier_delays", number=number)
-            story.say(f"clew revert carrier_delays@{number}: definition, data and online rows together, as carrier_delays@{made.version.number}")
+            story.say(
+                f"clew revert carrier_delays@{number}: definition, data and online rows together, as carrier_delays@{made.version.number}"
+            )
         refit = backend.call(catalog.resolve, "late@champion")
         sibling = backend.call(catalog.lineage, refit.name, refit.number, depth=1, downstream=False)
         gated = next(edge.source for edge in sibling.edges if edge.role == "gated_by")
@@ -312,7 +326,10 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
     finally:
         stop_asking.set()
         asking.join()
-    story.say(f"the route switched to {gated} and back under load: " + ", ".join(f"{count:,} by {model}" for model, count in sorted(answered.items())))
+    story.say(
+        f"the route switched to {gated} and back under load: "
+        + ", ".join(f"{count:,} by {model}" for model, count in sorted(answered.items()))
+    )
     story.say(f"the alias followed it; failed requests: {len(failures)}")
     if failures:
         sys.exit(f"requests failed during the switch; the first: {failures[0]}")
@@ -383,10 +400,14 @@ def tell(story: Story, folder: Path, start: datetime, end: datetime, url: str, s
         look_at_model(story)
     with story.chapter(4, "Deploy to the endpoint `late`"):
         deploy(story, "late@champion")
-    with story.chapter(5, f"Replay {start:%-d %B} to {end:%-d %B} in event time: every {every}th flight is asked, landings arrive as they happened"):
+    with story.chapter(
+        5, f"Replay {start:%-d %B} to {end:%-d %B} in event time: every {every}th flight is asked, landings arrive as they happened"
+    ):
         counts = replay(story, url, serving_url, start, end, every)
         per_request = counts["seconds_asking"] / max(counts["requests"], 1)
-        story.say(f"{counts['requests']:,} requests answered, none failed, {per_request * 1e3:.1f} ms each over HTTP; {counts['rows']:,} rows arrived")
+        story.say(
+            f"{counts['requests']:,} requests answered, none failed, {per_request * 1e3:.1f} ms each over HTTP; {counts['rows']:,} rows arrived"
+        )
     with story.chapter(6, "Look: how good was it, does serving agree with training, what made this answer"):
         look_at_answers(story, start, end)
     with story.chapter(7, "Revert a view and switch the route under load"):

@@ -87,7 +87,9 @@ class Feed:
                 yield name, self._rows[name][first:last]
 
 
-def replay(url: str, endpoint_url: str, start: datetime, end: datetime, every: int, *, report_every: timedelta = timedelta(days=1)) -> Counts:
+def replay(
+    url: str, endpoint_url: str, start: datetime, end: datetime, every: int, *, report_every: timedelta = timedelta(days=1)
+) -> Counts:
     """Replay the span; one line of JSON a replayed day on standard output, for whoever watches."""
     folder = fetch(Path(__file__).parent / "data")
     backend, counts = clew.connect(url), Counts()

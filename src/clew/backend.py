@@ -85,9 +85,7 @@ class LocalBackend:
         declared = operation_of(operation)
         return self.run(declared, dict(zip(declared.parameters, args, strict=False)) | kwargs, project=self.project)  # type: ignore[no-any-return]
 
-    def run(
-        self, operation: Operation, values: dict[str, Any], *, project: str, actor: str | None = None, key: str | None = None
-    ) -> Any:
+    def run(self, operation: Operation, values: dict[str, Any], *, project: str, actor: str | None = None, key: str | None = None) -> Any:
         """The one place where an operation runs: permission, transaction, audit and idempotency."""
         from clew.access import service as access
 
@@ -162,7 +160,9 @@ class HttpBackend:
                 break
             except httpx.TransportError as error:
                 if attempt == _TRIES - 1:
-                    raise Unavailable(f"no Clew server answers at {self.url} ({error}); start one with `clew up`, or unset CLEW_URL") from error
+                    raise Unavailable(
+                        f"no Clew server answers at {self.url} ({error}); start one with `clew up`, or unset CLEW_URL"
+                    ) from error
         if response.is_success:
             return response.content
         try:
@@ -243,5 +243,3 @@ def use(backend: Backend | None) -> None:
         _current = backend
         if backend is not None:
             backend._process = os.getpid()  # type: ignore[attr-defined]
-
-

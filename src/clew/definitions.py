@@ -171,7 +171,13 @@ class EndpointDefinition:
 
 
 AnyDefinition = (
-    DatasetDefinition | WindowsDefinition | FeaturesDefinition | TrainingSetDefinition | ModelDefinition | GateDefinition | EndpointDefinition
+    DatasetDefinition
+    | WindowsDefinition
+    | FeaturesDefinition
+    | TrainingSetDefinition
+    | ModelDefinition
+    | GateDefinition
+    | EndpointDefinition
 )
 
 _KINDS: dict[type, str] = {
@@ -221,9 +227,7 @@ def check_durations(*durations: str | None) -> None:
 
 
 _DATETIME = re.compile(r"Datetime\(time_unit='(ms|us|ns)', time_zone=(?:None|'([^']+)')\)")
-_PLAIN = (
-    "Boolean Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64 String Date Time Binary Categorical"
-).split()
+_PLAIN = ("Boolean Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64 String Date Time Binary Categorical").split()
 
 
 def dtype_name(dtype: "pl.DataType | type[pl.DataType]") -> str:

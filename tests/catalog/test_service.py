@@ -8,7 +8,9 @@ from clew.catalog.schema import AssetVersion, DefinitionDraft, VersionRef
 from clew.errors import Conflict, Invalid, NotFound
 
 
-def add(backend: LocalBackend, name: str, content: str, *, kind: str = "dataset", inputs: tuple[tuple[VersionRef, str], ...] = ()) -> AssetVersion:
+def add(
+    backend: LocalBackend, name: str, content: str, *, kind: str = "dataset", inputs: tuple[tuple[VersionRef, str], ...] = ()
+) -> AssetVersion:
     return backend.context(backend.project).run_write(
         lambda context: catalog.add_version(
             context,

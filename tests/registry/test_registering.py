@@ -1,6 +1,6 @@
 """A fitted model in two lines, from a run or a notebook."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.errors import Conflict, Invalid, NotFound
-from clew.registry.loading import load_version
+from clew.registry.loading import load_scorer, load_version
 from clew.registry.registering import register
-from clew.registry.schema import ModelDetails
 from clew.registry.service import model_version, register_model
+from clew.testing.server import LiveServer
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +77,12 @@ def test_an_example_with_other_columns_is_refused(
 
 
 def test_a_version_whose_files_were_never_uploaded_is_refused(
-    backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier, tmp_path: Path
+    backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier
 ) -> None:
     version = register(backend, "churn", model, rows)
     details = backend.call(model_version, "churn", version.number).details
     absent = "sha256:" + "0" * 64
-    broken = ModelDetails(**{**{name: getattr(details, name) for name in details.__dataclass_fields__}, "onnx": absent})
+    broken = replace(details, onnx=absent)
     with pytest.raises(NotFound, match="no file sha256:0000"):
         backend.call(register_model, "other", "sha256:d", absent, "the first version", broken)
     with pytest.raises(NotFound):
@@ -98,3 +98,18 @@ def test_a_name_of_a_dataset_is_no_name_for_a_model(
         )
     with pytest.raises(Conflict, match="is a dataset"):
         register(local_backend, "visits", model, rows)
+
+
+def test_over_http_a_model_is_registered_loaded_and_refused_alike(
+    live_server: LiveServer, rows: pl.DataFrame, model: HistGradientBoostingClassifier
+) -> None:
+    backend = live_server.backend()
+    version = register(backend, "churn", model, rows, parameters={"depth": 3})
+    assert (version.number, register(backend, "churn", model, rows).number) == (1, 1)
+    matrix = rows.to_numpy().astype(np.float32)
+    expected = model.predict_proba(rows.to_numpy())
+    assert np.array_equal(load_version(backend, "churn", 1).predict_proba(rows.to_numpy()), expected)
+    assert np.allclose(load_scorer(backend, "churn", 1)(matrix), model.predict_proba(matrix)[:, 1], atol=1e-6)
+    details = backend.call(model_version, "churn", 1).details
+    with pytest.raises(NotFound, match="has been uploaded to this project"):
+        backend.call(register_model, "churn", "sha256:d", "c", "another", replace(details, files="sha256:" + "0" * 64))

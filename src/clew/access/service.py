@@ -131,5 +131,3 @@ def owns_blob(context: Context, digest: str) -> bool:
 def _find(context: Context, slug: str) -> Project | None:
     row = context.db.execute(sa.select(projects).where(projects.c.slug == slug)).one_or_none()
     return None if row is None else Project(**row._mapping)
-
-

@@ -76,7 +76,9 @@ def _refuse_clashing_names(drafts: list[DefinitionDraft]) -> None:
             continue
         other = seen.setdefault(draft.name, draft)
         if other is not draft:
-            raise Conflict(f"two assets are named {draft.name!r}: a {other.kind} and a {draft.kind}; names are one namespace, rename one of them")
+            raise Conflict(
+                f"two assets are named {draft.name!r}: a {other.kind} and a {draft.kind}; names are one namespace, rename one of them"
+            )
 
 
 def _change(row: Any, draft: DefinitionDraft) -> DefinitionChange:  # Any: a SQLAlchemy row
@@ -147,7 +149,9 @@ def add_version(
         return _version(context, row)
     latest = context.db.execute(_of(context, name).order_by(versions.c.number.desc()).limit(1)).first()
     if latest is not None and latest.kind != kind:
-        raise Conflict(f"{name!r} is a {latest.kind.replace('_', ' ')} in this project and can't become a {kind.replace('_', ' ')}; choose another name")
+        raise Conflict(
+            f"{name!r} is a {latest.kind.replace('_', ' ')} in this project and can't become a {kind.replace('_', ' ')}; choose another name"
+        )
     number = 1 if latest is None else latest.number + 1
     context.db.execute(
         sa.insert(versions).values(
@@ -167,7 +171,9 @@ def _of(context: Context, name: str) -> sa.Select[Any]:
 
 
 def _version(context: Context, row: Any) -> AssetVersion:  # Any: a SQLAlchemy row
-    pointing = sa.select(aliases.c.alias).where(aliases.c.project == row.project, aliases.c.name == row.name, aliases.c.number == row.number)
+    pointing = sa.select(aliases.c.alias).where(
+        aliases.c.project == row.project, aliases.c.name == row.name, aliases.c.number == row.number
+    )
     return AssetVersion(**row._mapping, aliases=tuple(context.db.scalars(pointing.order_by(aliases.c.alias))))
 
 
@@ -245,7 +251,9 @@ def list_versions(context: Context, name: str, cursor: str | None = None, limit:
     if cursor is not None:
         query = query.where(versions.c.number < int(decode_cursor(cursor).get("number", 0)))
     rows = list(context.db.execute(query))
-    return Page([_version(context, row) for row in rows[:limit]], encode_cursor({"number": rows[limit - 1].number}) if len(rows) > limit else None)
+    return Page(
+        [_version(context, row) for row in rows[:limit]], encode_cursor({"number": rows[limit - 1].number}) if len(rows) > limit else None
+    )
 
 
 def mark_version(context: Context, name: str, number: int, state: str, reason: str) -> AssetVersion:
@@ -301,7 +309,9 @@ def _alias_number(context: Context, name: str, alias: str) -> int | None:
 @operation("GET /projects/{project}/assets/{name}/aliases", permission="catalog.read", kind="read")
 def alias_history(context: Context, name: str) -> Page[AliasMove]:
     """Every move of every alias of an asset, newest first."""
-    query = sa.select(alias_moves).where(alias_moves.c.project == context.project, alias_moves.c.name == name).order_by(alias_moves.c.id.desc())
+    query = (
+        sa.select(alias_moves).where(alias_moves.c.project == context.project, alias_moves.c.name == name).order_by(alias_moves.c.id.desc())
+    )
     return Page([AliasMove(row.name, row.alias, row.number, row.previous, row.at, row.actor) for row in context.db.execute(query)])
 
 

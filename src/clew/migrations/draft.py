@@ -48,7 +48,12 @@ def draft(message: str) -> None:
     with sa.create_engine("sqlite://").connect() as connection:
         if number != "0001":
             run_to(connection, "head")
-        attributes = {"connection": connection, "metadata": declared_metadata(), "render_item": _as_stored, "render_as_batch": number != "0001"}
+        attributes = {
+            "connection": connection,
+            "metadata": declared_metadata(),
+            "render_item": _as_stored,
+            "render_as_batch": number != "0001",
+        }
         config = Config(attributes=attributes)
         config.set_main_option("script_location", str(FOLDER))
         config.set_main_option("path_separator", "os")

@@ -38,7 +38,9 @@ def declared(kind: str, name: str) -> "Declared | None":
 def all_declared() -> list["Declared"]:
     """Every declared asset, gate and endpoint, in the order of declaration. Raises ``Conflict`` naming both files of a clash."""
     for (kind, name), (first, second) in _CLASHES.items():
-        raise Conflict(f"two files declare the {kind.replace('_', ' ')} {name!r}: {first} and {second}; rename one, or import it from the other")
+        raise Conflict(
+            f"two files declare the {kind.replace('_', ' ')} {name!r}: {first} and {second}; rename one, or import it from the other"
+        )
     return list(_DECLARED.values())
 
 
@@ -64,7 +66,9 @@ def function_ref(function: Callable[..., Any]) -> FunctionRef:
 def ordinary_function(function: Callable[..., Any], decorator: str) -> None:
     """Raise ``Invalid`` for what a decorator can't take."""
     if inspect.iscoroutinefunction(function):
-        raise Invalid(f"{function.__qualname__} is an async function; {decorator} takes an ordinary `def`, as builds run it in a process of its own")
+        raise Invalid(
+            f"{function.__qualname__} is an async function; {decorator} takes an ordinary `def`, as builds run it in a process of its own"
+        )
     if not inspect.isfunction(function):
         raise Invalid(f"{decorator} decorates a function, not {function!r}")
 

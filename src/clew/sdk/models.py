@@ -74,7 +74,9 @@ def model(training: TrainingSet, *, tune: SearchDefinition | None = None, refit:
         declarations.ordinary_function(function, "@clew.model")
         parameters, seed = _parameters(function)
         if tune is not None and not any(parameter.space for parameter in parameters.values()):
-            raise Invalid(f"{function.__name__} has tune= and no parameter with a space; annotate one, such as Annotated[float, clew.uniform(0, 1)]")
+            raise Invalid(
+                f"{function.__name__} has tune= and no parameter with a space; annotate one, such as Annotated[float, clew.uniform(0, 1)]"
+            )
         reference: FunctionRef = declarations.function_ref(function)
         return Model(function, ModelDefinition(function.__name__, training.name, parameters, seed, tune, refit, reference))
 
@@ -94,13 +96,13 @@ def _parameters(function: Callable[..., Any]) -> tuple[dict[str, ParameterDefini
             seed = parameter.default
             continue
         if not isinstance(parameter.default, str | int | float | bool | None):
-            raise Invalid(f"{function.__qualname__}: the default of {name!r} is a {type(parameter.default).__name__}; a hyperparameter is text or a number")
+            raise Invalid(
+                f"{function.__qualname__}: the default of {name!r} is a {type(parameter.default).__name__}; a hyperparameter is text or a number"
+            )
         hint = hints.get(name)
         spaces = [item for item in get_args(hint)[1:] if isinstance(item, Space)] if get_origin(hint) is Annotated else []
         found[name] = ParameterDefinition(parameter.default, spaces[0] if spaces else None)
     return found, seed
-
-
 
 
 class Gate(Declared):
@@ -117,15 +119,15 @@ class Gate(Declared):
         return verdict
 
 
-def gate(
-    model: Model[..., Any], *, on: Holdout
-) -> "Callable[[Callable[[Candidate, Candidate | None, TrainingData], Verdict]], Gate]":
+def gate(model: Model[..., Any], *, on: Holdout) -> "Callable[[Callable[[Candidate, Candidate | None, TrainingData], Verdict]], Gate]":
     """Declare a gate for a model on a holdout; the function gets challenger, champion (``None`` for the first) and the recent rows."""
 
     def decorate(function: "Callable[[Candidate, Candidate | None, TrainingData], Verdict]") -> Gate:
         declarations.ordinary_function(function, "@clew.gate")
         if on.training_set != model.definition.training_set:
-            raise Invalid(f"the gate {function.__name__} looks at {on.training_set}, and {model.name} is trained on {model.definition.training_set}")
+            raise Invalid(
+                f"the gate {function.__name__} looks at {on.training_set}, and {model.name} is trained on {model.definition.training_set}"
+            )
         return Gate(function, GateDefinition(function.__name__, model.name, on.training_set, declarations.function_ref(function)))
 
     return decorate

@@ -88,7 +88,11 @@ class Database:
             self._engine = self._sqlite_engine()
         elif self.url.get_backend_name() == "postgresql":
             self._engine = sa.create_engine(
-                self.url.set(drivername="postgresql+psycopg"), isolation_level="SERIALIZABLE", pool_size=8, max_overflow=24, pool_pre_ping=True
+                self.url.set(drivername="postgresql+psycopg"),
+                isolation_level="SERIALIZABLE",
+                pool_size=8,
+                max_overflow=24,
+                pool_pre_ping=True,
             )
             if durability == "process":
                 sa.event.listen(self._engine, "connect", _relax_commits)
