@@ -9,7 +9,10 @@ from clew.sdk.runs import run
 
 
 def clew(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")} | {"CLEW_PROJECT": "test", "COLUMNS": "200"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")} | {
+        "CLEW_PROJECT": "test",
+        "COLUMNS": "200",
+    }
     return subprocess.run(
         [sys.executable, "-m", "clew.cli", *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False
     )

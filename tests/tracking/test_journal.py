@@ -99,7 +99,9 @@ def test_a_full_disk_is_an_error_and_tears_nothing(tmp_path: Path, monkeypatch: 
     [("loss", "high", 1, "a number"), ("loss", 1.0, 1.5, "whole number"), ("", 1.0, 1, "can't name"), ("loss", None, None, "a number"),
      ("x" * 300, 1.0, 1, "can't name"), ("loss", 1.0, 2**70, "loss")],
 )  # fmt: skip
-def test_what_is_no_point_is_refused_by_name_and_keeps_the_journal_whole(tmp_path: Path, name: str, value: object, step: object, words: str) -> None:
+def test_what_is_no_point_is_refused_by_name_and_keeps_the_journal_whole(
+    tmp_path: Path, name: str, value: object, step: object, words: str
+) -> None:
     journal = Journal.create(tmp_path, HEADER_OF_TEST)
     with pytest.raises(Invalid, match=words):
         journal.point(name, value, step)  # type: ignore[arg-type]

@@ -73,13 +73,34 @@ def test_a_gap_is_refused_and_says_where_to_go_on(backend: LocalBackend) -> None
         (start() + b"\x01\x02\x03\x04garbage", Invalid),
         (start() + curve("loss", [1.0])[:-3], Invalid),
         (start() + frame(Kind.POINT, POINT.pack(5, 0, 0, 1.0)), Invalid),
-        (start() + document(Kind.END, status="fantastic"), Invalid),
-        (start() + document(Kind.ARTIFACT, name="a", digest="sha256:" + "0" * 64, size_bytes=1), Invalid),
+        (start() + document(Kind.END, status="fantastic", ended_at=STARTED), Invalid),
+        (start() + document(Kind.END, status="finished", ended_at="2026-01-01T00:00:00"), Invalid),
+        (start() + document(Kind.PARAMS, **{"n" * 300: 1}), Invalid),
+        (start() + document(Kind.TAGS, a="nul\0"), Invalid),
+        (start() + frame(Kind.NAME, b"loss") + frame(Kind.POINT, POINT.pack(0, 0, 2**62, 1.0)), Invalid),
+        (start() + frame(Kind.NAME, b""), Invalid),
+        (start() + frame(Kind.OUTPUT, b"short"), Invalid),
+        (start() + document(Kind.ARTIFACT, name="a", digest="sha256:" + "0" * 64, size_bytes=1, at=STARTED), Invalid),
         (start() + frame(Kind.PARAMS, b"[1]"), Invalid),
         (document(Kind.PARAMS, a=1), NotFound),
         (b"", NotFound),
     ],
-    ids=["garbage", "torn", "unnamed", "status", "artifact", "list", "unknown run", "heartbeat of an unknown run"],
+    ids=[
+        "garbage",
+        "torn",
+        "unnamed",
+        "status",
+        "zone",
+        "long",
+        "nul",
+        "time",
+        "name",
+        "output",
+        "artifact",
+        "list",
+        "unknown run",
+        "heartbeat of an unknown run",
+    ],
 )
 def test_damaged_frames_are_refused_whole(backend: LocalBackend, frames: bytes, error: type[ClewError]) -> None:
     with pytest.raises(error):
@@ -127,7 +148,17 @@ FOUND = [
 
 def test_a_filter_finds_the_runs_that_it_describes(backend: LocalBackend) -> None:
     make(backend, "a", 0, metrics={"auc": 0.6}, params={"lr": 0.1}, tags={"team": "risk"}, title="alpha", experiment="e1")
-    make(backend, "b", 1, metrics={"auc": 0.8}, params={"lr": 0.1, "deep": True}, tags={"team": "ads"}, title="beta", experiment="e1", parent="a")
+    make(
+        backend,
+        "b",
+        1,
+        metrics={"auc": 0.8},
+        params={"lr": 0.1, "deep": True},
+        tags={"team": "ads"},
+        title="beta",
+        experiment="e1",
+        parent="a",
+    )
     make(backend, "c", 2, metrics={"auc": 0.9}, params={"lr": 0.3, "kind": "forest"}, title="gamma", end="failed")
     make(backend, "d", 3, end=None)
     assert {text: found(backend, text) for text, _ in FOUND} == {text: expected.split() for text, expected in FOUND}
@@ -146,7 +177,14 @@ ORDERS = ["started", "-started", "metrics.auc", "-metrics.auc", "params.lr", "-d
 def test_pages_follow_the_order_and_miss_and_repeat_nothing(backend: LocalBackend) -> None:
     for number in range(11):
         metrics = {"auc": (number * 7 % 5) / 10} if number % 3 else {}
-        make(backend, f"r{number:02}", number % 4, metrics=metrics, params={"lr": number % 2}, experiment=f"e{number % 2}" if number % 4 else None)
+        make(
+            backend,
+            f"r{number:02}",
+            number % 4,
+            metrics=metrics,
+            params={"lr": number % 2},
+            experiment=f"e{number % 2}" if number % 4 else None,
+        )
     for order in ORDERS:
         whole = found(backend, None, order)
         assert sorted(whole) == [f"r{number:02}" for number in range(11)], order
@@ -211,10 +249,14 @@ def test_output_is_read_in_parts_and_says_when_it_is_complete(backend: LocalBack
     content = start() + b"".join(pieces)
     backend.call(ingest_frames, "a", "w", 0, content)
     log = backend.call(run_log, "a", 0, 3)
-    assert ([piece.text for piece in log.pieces], log.pieces[1].stream, log.complete) == (["line 0\n", "line 1\n", "line 2\n"], "stderr", False)
+    assert ([piece.text for piece in log.pieces], log.pieces[1].stream, log.complete) == (
+        ["line 0\n", "line 1\n", "line 2\n"],
+        "stderr",
+        False,
+    )
     rest = backend.call(run_log, "a", log.next_after)
     assert ([piece.text for piece in rest.pieces], rest.complete) == (["line 3\n", "line 4\n"], False)
-    backend.call(ingest_frames, "a", "w", len(content), document(Kind.END, status="finished"))
+    backend.call(ingest_frames, "a", "w", len(content), document(Kind.END, status="finished", ended_at=STARTED))
     assert backend.call(run_log, "a", rest.next_after).complete
 
 
@@ -235,9 +277,11 @@ def test_many_writers_at_once_lose_nothing_and_repeat_nothing(backend: LocalBack
     def write(run_id: str) -> None:
         content, offset = start(title=run_id), 0
         for batch in range(10):
-            content += curve("loss", [float(batch)] * 50) if batch == 0 else curve("loss", [float(batch)] * 50)[len(frame(Kind.NAME, b"loss")) :]
+            content += (
+                curve("loss", [float(batch)] * 50) if batch == 0 else curve("loss", [float(batch)] * 50)[len(frame(Kind.NAME, b"loss")) :]
+            )
             offset = backend.call(ingest_frames, run_id, f"w_{run_id}", offset, content[offset:]).offset
-        backend.call(ingest_frames, run_id, f"w_{run_id}", offset, document(Kind.END, status="finished"))
+        backend.call(ingest_frames, run_id, f"w_{run_id}", offset, document(Kind.END, status="finished", ended_at=STARTED))
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(write, [f"r{number}" for number in range(6)]))

@@ -33,7 +33,11 @@ def test_a_snapshot_unpacks_to_the_same_files(sqlite_backend: LocalBackend, proj
     into = unpack(sqlite_backend, taken.digest, tmp_path / "there")
     unpack(sqlite_backend, taken.digest, tmp_path / "there")
     assert (into / "lib/helper.py").read_text() == "A = 1\n"
-    assert sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()) == ["lib/helper.py", "pyproject.toml", "train.py"]
+    assert sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()) == [
+        "lib/helper.py",
+        "pyproject.toml",
+        "train.py",
+    ]
     assert "polars==" in sqlite_backend.download(taken.environment).read_text()
 
 

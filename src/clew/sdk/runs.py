@@ -36,9 +36,7 @@ class Run(RecordedRun):
         view = get_run(self.id)
         metrics = {metric: value for metric, value in view.metrics.items() if value is not None}
         source = view.facts.get("source", {}).get("digest")
-        return register(
-            backends.current(), name, model, example, run_id=self.id, parameters=view.params, metrics=metrics, source=source
-        )
+        return register(backends.current(), name, model, example, run_id=self.id, parameters=view.params, metrics=metrics, source=source)
 
 
 def run(

@@ -2,6 +2,7 @@
 
 Descriptors 1 and 2 are pointed at two files that only grow; a thread copies what arrives there to where the output went before, and
 into the journal. A file and not a pipe: what was written is there after ``kill -9``, whoever reads it, and a slow reader stops nobody.
+The price: what a process prints in its last hundredths of a second before it is killed or crashes is in the run and not on the console.
 The order within each stream is exact; between the two it is that of the thread's looks, some hundredths of a second apart.
 """
 

@@ -1,8 +1,9 @@
 """Frames become rows. Each writer's frames are taken once and in order: the watermark moves in the transaction that stores them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -19,9 +20,10 @@ from clew.tracking.frames import HEADER, OUTPUT, POINT, Kind, read_frames
 from clew.tracking.schema import metric_chunks, run_artifacts, run_metrics, run_output, run_params, run_tags, run_writers, runs
 from clew.tracking.series import Points, decode_points, encode_points, join
 
-__all__ = ["ENDED", "take_frames"]
+__all__ = ["STREAMS", "take_frames"]
 
-ENDED = ("finished", "failed", "pruned", "stopped", "lost")
+STREAMS = {1: "stdout", 2: "stderr", 3: "stdout", 4: "stderr"}
+_LATEST_MICROS = 7_258_118_400_000_000
 _CHUNK_POINTS = 4_096
 _POINT_BYTES = HEADER.size + POINT.size
 _POINT_HEAD = Kind.POINT << 24 | POINT.size
@@ -78,6 +80,36 @@ def _blocks(content: bytes) -> Iterator[tuple[Kind, bytes | NDArray[Any]]]:
         at += item.end
 
 
+@dataclass(frozen=True)
+class _Start:
+    started_at: datetime
+    title: Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
+    experiment: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    parent: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+@dataclass(frozen=True)
+class _Artifact:
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    digest: Annotated[str, msgspec.Meta(max_length=80)]
+    size_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class _End:
+    status: Literal["finished", "failed", "pruned", "stopped", "lost"]
+    ended_at: datetime
+    error: str | None = None
+
+
+_Values = dict[Annotated[str, msgspec.Meta(min_length=1, max_length=250)], Any]
+_DOCUMENTS: dict[Kind, Any] = {  # Any: types as values
+    Kind.START: _Start, Kind.PARAMS: _Values, Kind.TAGS: _Values, Kind.ARTIFACT: _Artifact, Kind.FACTS: _Values, Kind.END: _End,
+}  # fmt: skip
+
+
 class _Run:
     """The run that a batch of frames changes, inside the batch's transaction."""
 
@@ -98,7 +130,11 @@ class _Run:
             elif kind is Kind.NAME:
                 self._names.append(_text(payload))
             elif kind is Kind.OUTPUT:
+                if len(payload) < OUTPUT.size:
+                    raise Invalid("a frame of output is shorter than its head")
                 stream, _, at = OUTPUT.unpack_from(payload)
+                if stream not in STREAMS or not 0 <= at <= _LATEST_MICROS:
+                    raise Invalid(f"output has no stream {stream}, or a time that is not between 1970 and 2200")
                 output.append((stream, at, payload[OUTPUT.size :]))
             else:
                 self._document(kind, payload)
@@ -118,29 +154,31 @@ class _Run:
     # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _document(self, kind: Kind, payload: bytes) -> None:
+        if b"\\u0000" in payload:
+            raise Invalid(f"a frame {kind.name.lower()} holds a NUL character, which no database keeps in a text")
         try:
-            document = msgspec.json.decode(payload, type=dict[str, Any])
+            document = msgspec.json.decode(payload, type=_DOCUMENTS[kind])
         except msgspec.DecodeError as error:
-            raise Invalid(f"a frame {kind.name.lower()} is not a JSON object: {error}") from error
-        {
+            raise Invalid(f"a frame {kind.name.lower()} can't be read: {error}") from error
+        takes: dict[Kind, Callable[[Any], None]] = {  # Any: each takes the type that its kind was decoded as
             Kind.START: self._start, Kind.PARAMS: self._params, Kind.TAGS: self._tags, Kind.ARTIFACT: self._artifact,
             Kind.FACTS: self._facts, Kind.END: self._close,
-        }[kind](document)  # fmt: skip
+        }  # fmt: skip
+        takes[kind](document)
 
-    def _start(self, document: dict[str, Any]) -> None:
+    def _start(self, document: _Start) -> None:
         if self._db.scalar(sa.select(runs.c.id).where(runs.c.id == self._id)) is not None:
             self._db.execute(sa.update(runs).where(runs.c.id == self._id).values(status="running", ended_at=None, error=None))
             return
-        values = {name: document.get(name) for name in ("title", "experiment", "parent", "seed")}
-        values |= {"id": self._id, "project": self._context.project, "name": run_name(self._id), "status": "running", "facts": {}}
-        started_at = _instant(document.get("started_at"))
-        self._db.execute(sa.insert(runs).values(**values, started_at=started_at, heartbeat_at=wall_now(), actor=self._context.actor))
-        emit(self._context, "run.started", self._id, {"title": values["title"], "experiment": values["experiment"]})
+        known = {"id": self._id, "project": self._context.project, "name": run_name(self._id), "status": "running", "facts": {}}
+        values = {**asdict(document), **known, "started_at": _aware(document.started_at)}
+        self._db.execute(sa.insert(runs).values(**values, heartbeat_at=wall_now(), actor=self._context.actor))
+        emit(self._context, "run.started", self._id, {"title": document.title, "experiment": document.experiment})
 
     def _params(self, document: dict[str, Any]) -> None:
         self._db.execute(sa.delete(run_params).where(run_params.c.run_id == self._id, run_params.c.name.in_(list(document))))
         rows = [
-            {"run_id": self._id, "name": name[:250], "value": value, "text": _words(value), "number": _number(value)}
+            {"run_id": self._id, "name": name, "value": value, "text": _words(value), "number": _number(value)}
             for name, value in document.items()
         ]
         if rows:
@@ -148,17 +186,17 @@ class _Run:
 
     def _tags(self, document: dict[str, Any]) -> None:
         self._db.execute(sa.delete(run_tags).where(run_tags.c.run_id == self._id, run_tags.c.name.in_(list(document))))
-        rows = [{"run_id": self._id, "name": name[:250], "value": _words(value)} for name, value in document.items()]
+        rows = [{"run_id": self._id, "name": name, "value": _words(value)} for name, value in document.items()]
         if rows:
             self._db.execute(sa.insert(run_tags), rows)
 
-    def _artifact(self, document: dict[str, Any]) -> None:
-        name, digest, size_bytes = str(document["name"]), str(document["digest"]), int(document["size_bytes"])
-        if not owns_blob(self._context, digest):
-            raise Invalid(f"the artifact {name!r} names {digest}, which was never uploaded; upload first, then send the frame")
-        self._db.execute(sa.delete(run_artifacts).where(run_artifacts.c.run_id == self._id, run_artifacts.c.name == name))
-        at = _instant(document.get("at"))
-        self._db.execute(sa.insert(run_artifacts).values(run_id=self._id, name=name, digest=digest, size_bytes=size_bytes, at=at))
+    def _artifact(self, document: _Artifact) -> None:
+        if not owns_blob(self._context, document.digest):
+            raise Invalid(
+                f"the artifact {document.name!r} names {document.digest}, which was never uploaded; upload first, then send the frame"
+            )
+        self._db.execute(sa.delete(run_artifacts).where(run_artifacts.c.run_id == self._id, run_artifacts.c.name == document.name))
+        self._db.execute(sa.insert(run_artifacts).values(run_id=self._id, **{**asdict(document), "at": _aware(document.at)}))
 
     def _facts(self, document: dict[str, Any]) -> None:
         facts = dict(self._db.scalar(sa.select(runs.c.facts).where(runs.c.id == self._id)) or {})
@@ -166,19 +204,18 @@ class _Run:
             facts[name] = {**facts[name], **value} if isinstance(value, dict) and isinstance(facts.get(name), dict) else value
         self._db.execute(sa.update(runs).where(runs.c.id == self._id).values(facts=facts))
 
-    def _close(self, document: dict[str, Any]) -> None:
-        status = str(document.get("status"))
-        if status not in ENDED:
-            raise Invalid(f"a run can't end as {status!r}; it ends as one of {', '.join(ENDED)}")
-        ended = {"status": status, "ended_at": _instant(document.get("ended_at")), "error": document.get("error")}
+    def _close(self, document: _End) -> None:
+        ended = {"status": document.status, "ended_at": _aware(document.ended_at), "error": document.error}
         self._db.execute(sa.update(runs).where(runs.c.id == self._id).values(**ended))
-        emit(self._context, "run.ended", self._id, {"status": status})
+        emit(self._context, "run.ended", self._id, {"status": document.status})
 
     # ── points and output ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _points(self, points: NDArray[Any]) -> None:
         if int(points["name"].max()) >= len(self._names):
             raise Invalid(f"a point refers to metric {int(points['name'].max())}; the writer has named {len(self._names)}")
+        if int(points["time"].min()) < 0 or int(points["time"].max()) > _LATEST_MICROS:
+            raise Invalid("a point's time is not between 1970 and 2200")
         order = np.argsort(points["name"], kind="stable")
         ordered = points[order]
         for part in np.split(ordered, np.flatnonzero(np.diff(ordered["name"].astype(np.int64))) + 1):
@@ -230,13 +267,18 @@ class _Run:
 
 def _text(payload: bytes) -> str:
     try:
-        return payload.decode()
+        name = payload.decode()
     except UnicodeDecodeError as error:
         raise Invalid("a metric's name is not UTF-8") from error
+    if not name or len(name) > 250 or "\0" in name:
+        raise Invalid("a metric's name has 1 to 250 characters, and no NUL")
+    return name
 
 
-def _instant(value: Any) -> datetime:  # Any: from a JSON document
-    return msgspec.convert(value, datetime) if value is not None else wall_now()
+def _aware(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise Invalid(f"the time {instant.isoformat()} has no zone")
+    return instant
 
 
 def _words(value: Any) -> str:  # Any: a JSON value

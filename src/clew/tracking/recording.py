@@ -91,7 +91,9 @@ class JournalRecorder:
         if self._journal.header.owner:
             self._journal.document(Kind.END, end)
         if not self._shipper.stop(_CLOSE_SECONDS):
-            words = f"clew: {self.run_id} is kept in {self._journal.path} and not shipped yet ({self._shipper.trouble}); `clew sync` ships it"
+            words = (
+                f"clew: {self.run_id} is kept in {self._journal.path} and not shipped yet ({self._shipper.trouble}); `clew sync` ships it"
+            )
             print(words, file=sys.stderr)  # noqa: T201 - the script's author must hear of it, and has no log of ours
 
     def forked(self) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clew.errors import Invalid, NotFound
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.tracking.filters import parse
-from clew.tracking.ingestion import take_frames
+from clew.tracking.ingestion import STREAMS, take_frames
 from clew.tracking.schema import (
     Artifact,
     Experiment,
@@ -40,7 +40,6 @@ SYSTEM = "system/"
 _MAX_LIMIT = 1_000
 _MAX_BUCKETS = 10_000
 _MAX_SERIES = 200
-_STREAMS = {1: "stdout", 2: "stderr", 3: "stdout", 4: "stderr"}
 
 
 @operation("POST /projects/{project}/runs/{run_id}/frames", permission="tracking.write", kind="write")
@@ -173,7 +172,7 @@ def run_log(context: Context, run_id: str, after: int = 0, limit: int = 1_000) -
     ended = _demand(context, run_id)
     query = sa.select(run_output).where(run_output.c.run_id == run_id, run_output.c.sequence > after).order_by(run_output.c.sequence)
     found = context.db.execute(query.limit(limit + 1)).all()
-    pieces = [OutputPiece(_STREAMS[row.stream], row.at, bytes(row.body).decode(errors="replace")) for row in found[:limit]]
+    pieces = [OutputPiece(STREAMS[row.stream], row.at, bytes(row.body).decode(errors="replace")) for row in found[:limit]]
     return RunLog(pieces, found[len(pieces) - 1].sequence if pieces else after, ended and len(found) <= limit)
 
 
