@@ -165,6 +165,10 @@ def _plain(value: Any) -> Any:
 # ── words ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _short(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 def in_words(found: Explanation) -> str:
     """The explanation for a terminal."""
     answer = found.answer
@@ -179,7 +183,7 @@ def in_words(found: Explanation) -> str:
     lines = [
         f"{answer.prediction_id} {given}",
         f"  asked    {asked}",
-        f"  at       {answer.event_time or answer.at} (answered {answer.at} in {answer.latency_us / 1000:.1f} ms)",
+        f"  at       {_short(answer.event_time or answer.at)}, answered {_short(answer.at)} in {answer.latency_us / 1000:.1f} ms",
         f"  by       {found.model.ref}, route {answer.epoch} of {answer.endpoint}{', ungated' if found.route.ungated else ''}",
         *(f"  gate     {verdict.gate}: {verdict.word}, {verdict.reason}" for verdict in found.verdicts),
         f"  run      {found.run_id or 'none'}",
@@ -195,4 +199,9 @@ def in_words(found: Explanation) -> str:
         rows = len(found.rows.get(feature.view or "", []))
         behind = f", from {rows}{'+' if rows == _MOST_ROWS else ''} row{'s' if rows != 1 else ''}" if feature.view in found.rows else ""
         lines.append(f"    {feature.name:<24} {value:>12}  {origin}{behind}")
+    newest = [(view, rows[0]) for view, rows in found.rows.items() if rows]
+    if newest:
+        lines.append("  newest row behind each view")
+    for view, row in newest:
+        lines.append(f"    {view:<24} " + ", ".join(f"{name}={value}" for name, value in row.items() if value is not None))
     return "\n".join(lines)
