@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Background, Controls, Handle, type NodeProps, Position, ReactFlow } from "@xyflow/react";
+import { Background, BaseEdge, Controls, type EdgeProps, Handle, type NodeProps, Position, ReactFlow } from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
 import "./lineage.css";
 import { useMemo } from "react";
@@ -9,7 +9,7 @@ import { useRead } from "../api/queries";
 import { Ready } from "../design/States";
 import { useShade } from "../design/theme";
 import { useProject } from "../shell/root";
-import { idOf, NODE, type Placed, place } from "./layout";
+import { idOf, NODE, type Placed, type Point, pathOf, place } from "./layout";
 
 const KIND_WORDS: Record<string, string> = {
   dataset: "dataset",
@@ -32,7 +32,19 @@ function VersionNode({ data }: NodeProps) {
   );
 }
 
+/** Roles that the kinds of both ends say already need no words. */
+const SAID_BY_KINDS = new Set(["input", "feature", "training"]);
+
+/** An edge along the way that ELK found around the boxes. */
+function RoutedEdge({ data, label }: EdgeProps) {
+  const points = (data?.points ?? []) as Point[];
+  const [from, to] = [points[0], points.at(-1)];
+  if (!from || !to) return null;
+  return <BaseEdge path={pathOf(points)} label={label} labelX={to.x - 36} labelY={to.y} labelBgPadding={[4, 2]} />;
+}
+
 const NODE_TYPES = { version: VersionNode };
+const EDGE_TYPES = { routed: RoutedEdge };
 
 /** What a version was made from, and what was made from it. Every box leads on. */
 export function Lineage({ name, number }: { name: string; number: number }) {
@@ -50,7 +62,7 @@ function Drawn({ graph, here }: { graph: Schemas["LineageGraph"]; here: string }
   const navigate = useNavigate();
   const shade = useShade();
   const key = useMemo(() => JSON.stringify([graph.nodes.map(idOf), graph.edges]), [graph]);
-  const placed = useQuery<Placed[], Error>({
+  const placed = useQuery<Placed, Error>({
     queryKey: ["lineage layout", key],
     queryFn: () => place(graph),
     staleTime: Number.POSITIVE_INFINITY,
@@ -58,7 +70,7 @@ function Drawn({ graph, here }: { graph: Schemas["LineageGraph"]; here: string }
   });
   return (
     <Ready query={placed} what="the places of the graph">
-      {(nodes) => (
+      {({ nodes, edges }) => (
         <div className="lineage" data-testid="lineage">
           <ReactFlow
             key={key}
@@ -69,13 +81,15 @@ function Drawn({ graph, here }: { graph: Schemas["LineageGraph"]; here: string }
               data: { version, here: id === here },
               ...NODE,
             }))}
-            edges={graph.edges.map((edge) => ({
-              id: `${idOf(edge.source)}-${idOf(edge.target)}-${edge.role}`,
+            edges={edges.map(({ id, edge, points }) => ({
+              id,
+              type: "routed",
               source: idOf(edge.source),
               target: idOf(edge.target),
-              label: edge.role.replace("_", " "),
-              data: {},
+              label: SAID_BY_KINDS.has(edge.role) ? undefined : edge.role.replace("_", " "),
+              data: { points },
             }))}
+            edgeTypes={EDGE_TYPES}
             nodeTypes={NODE_TYPES}
             colorMode={shade}
             fitView

@@ -18,7 +18,8 @@ export function figure(value: number | null | undefined, digits = 4): string {
 }
 
 export function signed(value: number, digits = 3): string {
-  return `${value < 0 ? MINUS : "+"}${Math.abs(value).toFixed(digits)}`;
+  const text = Math.abs(value).toFixed(digits);
+  return Number(text) === 0 ? text : `${value < 0 ? MINUS : "+"}${text}`;
 }
 
 export function count(value: number, noun: string, plural = `${noun}s`): string {

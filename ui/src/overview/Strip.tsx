@@ -28,7 +28,7 @@ export function Strip({ assets, datasets, statuses, runs }: StripProps) {
       <Data datasets={datasets} />
       <Step title="Features" big={views.length ? <FeaturesBig count={views.length} /> : null} empty="clew apply">
         {views.length > 0 && (
-          <>
+          <p>
             {views.slice(0, 3).map((view, index) => (
               <span key={view.name}>
                 {index > 0 && ", "}
@@ -36,7 +36,7 @@ export function Strip({ assets, datasets, statuses, runs }: StripProps) {
               </span>
             ))}
             {views.length > 3 && ` and ${views.length - 3} more`}
-          </>
+          </p>
         )}
       </Step>
       <Training runs={runs} />
