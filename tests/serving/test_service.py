@@ -1,5 +1,8 @@
 """Deploying, rolling back, and what serving processes report, on both databases, with a real model."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -170,3 +173,42 @@ def test_a_report_of_the_same_minute_replaces_the_one_before(backend: LocalBacke
 
 def test_a_deploy_without_a_gate_is_a_permission_of_its_own() -> None:
     assert operation_of(service.deploy_ungated).permission != operation_of(service.deploy).permission
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from clew.backend import LocalBackend
+from clew.serving import online, service
+from clew.settings import load_settings
+
+home, url, where = sys.argv[1:]
+def die(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+if where == "before the online rows":
+    online.fill = die
+elif where == "inside the transaction":
+    service._move_champion = die
+else:
+    online.release = die
+settings = replace(load_settings(Path(home).parent, {}), project="test", database_url=url)
+LocalBackend(settings).call(service.deploy_ungated, "late", "late@2", "a test")
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "epoch"), [("before the online rows", 1), ("inside the transaction", 1), ("after the commit", 2)], ids=lambda item: str(item)
+)
+def test_a_deploy_killed_anywhere_is_whole_or_not_there(backend: LocalBackend, register: Register, where: str, epoch: int) -> None:
+    for slope in (1.0, 2.0):
+        register(backend, "late", slope=slope)
+    backend.call(service.deploy_ungated, "late", "late@1", "a test")
+    command = [sys.executable, "-c", KILLED, str(backend.settings.home), backend.settings.database_url, where]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    status = backend.call(service.endpoint_status, "late")
+    assert (status.route.epoch, status.endpoint.number) == (epoch, epoch)
+    assert backend.call(catalog.resolve, "late@champion").number == epoch
+    again = backend.call(service.deploy_ungated, "late", "late@2", "again")
+    assert (again.epoch, again.document.number) == (2, 2)
