@@ -228,10 +228,21 @@ def test_each_trial_keeps_its_code_rows_and_seed(project: Project, local_backend
     build()
     run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 2")
     kept = local_backend.call(tracking.get_run, run.id)
-    assert kept.seed == 3 and "strength" in kept.params
+    assert kept.seed == 3 and "strength" in run.params
     assert kept.facts["training"]["training_set"] == "rows@1"
     assert kept.facts["source"]["digest"] == local_backend.call(model_version, "risk", 1).details.source
     assert kept.facts["environment"].startswith("sha256:")
+
+
+def test_a_trial_that_lags_is_cut_short_and_the_others_go_on(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.change("recipe.py", "trials=3", "trials=6")
+    project.change("recipe.py", "@clew.model", "CALLS = []\n\n\n@clew.model")
+    curve = "    CALLS.append(1)\n    for step in range(4):\n        clew.log(auc=0.9 if len(CALLS) <= 4 else 0.1, step=step)\n"
+    project.change("recipe.py", "    print(", curve + "    print(")
+    assert build() == "risk@2"
+    runs = local_backend.call(tracking.list_runs, limit=50).items
+    assert {run.title for run in runs if run.status == "pruned"} == {"trial 4", "trial 5"}, "the first batch has nothing to be measured by"
 
 
 def test_a_function_that_raises_fails_the_build_with_its_place(project: Project, local_backend: LocalBackend) -> None:

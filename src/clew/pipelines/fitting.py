@@ -13,6 +13,7 @@ from clew.settings import Settings
 from clew.tracking import recording
 from clew.tracking.run import Run
 from clew.tracking.source import SourceSnapshot
+from clew.tuning.pruning import MedianRule
 from clew.tuning.study import Value
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ class Fit:
     tags: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
     refit: bool = False
+    rule: MedianRule | None = None
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of a fit: ``result`` holds the fitted model, unless the trial was cut short or failed."""
+    """What came of a fit: ``result`` holds the fitted model, unless the trial was cut short or failed; ``curve`` is the
+    metric of its rule, by step."""
 
     run_id: str
     status: str
@@ -64,6 +67,7 @@ class Fitted:
     trace: dict[str, str]
     result: Path
     error: str | None = None
+    curve: Mapping[int, float] = field(default_factory=dict)
 
 
 def write_rows(data: "TrainingData", path: Path) -> RowsFile:
@@ -106,7 +110,6 @@ def fit(task: Fit) -> Fitted:
     wants_run = _run_parameter(function)
     data = _read_rows(task.rows, refit=task.refit)
     seeds = {} if task.seed is None else {"seed": task.seed}
-    logged: dict[str, float] = {}
     status, error, trace = "finished", None, {}
     recorded = recording.begin(
         backends.current(),
@@ -119,7 +122,8 @@ def fit(task: Fit) -> Fitted:
         source=task.source.digest,
         kind=wants_run[1] if wants_run else Run,
     )
-    recorded.observer = lambda values, step: logged.update(values)
+    watch = _Watch(task.rule)
+    recorded.observer = watch
     try:
         with recorded, tracing(settings.root, (settings.home, task.rows.path.parent)) as seen:
             _note(recorded, task, data)
@@ -135,7 +139,26 @@ def fit(task: Fit) -> Fitted:
         status, error = "failed", failure.message
     except Exception as failure:  # the user's code; its run holds the traceback, the build goes on or says so
         status, error = "failed", f"{type(failure).__name__}: {failure} ({_place(failure)})"
-    return Fitted(recorded.id, status, logged, trace, task.result, error)
+    return Fitted(recorded.id, status, watch.logged, trace, task.result, error, watch.curve)
+
+
+class _Watch:
+    """Sees what a run logs: the last values, the curve of the study's metric, and when that curve is to be cut short."""
+
+    def __init__(self, rule: MedianRule | None) -> None:
+        self.rule = rule
+        self.logged: dict[str, float] = {}
+        self.curve: dict[int, float] = {}
+
+    def __call__(self, values: Mapping[str, float], step: int) -> None:
+        self.logged.update(values)
+        if self.rule is None or self.rule.metric not in values:
+            return
+        self.curve[step] = values[self.rule.metric]
+        if self.rule.cuts(self.curve, step):
+            raise Pruned(
+                f"{self.rule.metric} {self.curve[step]:.4g} at step {step} lags behind the median of {len(self.rule.curves)} trials"
+            )
 
 
 def _note(run: Run, task: Fit, data: "TrainingData") -> None:

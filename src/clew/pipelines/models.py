@@ -1,6 +1,7 @@
 """Building a model: a study of trials, the winner as a version, its gates, and the refit that may be deployed."""
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -27,6 +28,7 @@ from clew.registry.saving import save_model
 from clew.registry.schema import ModelDetails, ModelVersion
 from clew.registry.service import model_version, register_model
 from clew.tracking import recording
+from clew.tuning.pruning import MedianRule
 from clew.tuning.study import Study, Trial, Value
 
 if TYPE_CHECKING:
@@ -112,12 +114,13 @@ class ModelBuild:
         parent: str | None = None,
         trial: int | None = None,
         refit: bool = False,
+        rule: MedianRule | None = None,
     ) -> Fit:
         tags = {"model": self.definition.name, "step": title.split(" ", maxsplit=1)[0]} | ({} if trial is None else {"trial": str(trial)})
         facts = {"training_set": str(self.training.ref), "holdout_from": self.details.holdout_from}
         return Fit(
             self.backend.settings, self.definition.function, self.definition.name, rows, parameters, self.definition.seed, title, result,
-            source=self.builder.source(), parent=parent, tags=tags, facts=facts, refit=refit,
+            source=self.builder.source(), parent=parent, tags=tags, facts=facts, refit=refit, rule=rule,
         )  # fmt: skip
 
     def _study(self, executor: Executor, folder: Path, rows: RowsFile) -> tuple[Fitted, dict[str, float]]:
@@ -137,13 +140,13 @@ class ModelBuild:
             capture=False,
         ) as parent:
             while batch := study.ask():
-                for trial, done in zip(batch, self._run_batch(executor, folder, rows, batch, parent.id), strict=True):
-                    value = done.metrics.get(search.metric) if done.status == "finished" else None
-                    if done.status == "finished" and value is None:
-                        raise BuildFailed(
-                            f"{self.definition.name} never logged {search.metric!r}, which its search is judged by; it logged {sorted(done.metrics)}"
-                        )
-                    study.tell(trial, value)
+                rule = MedianRule(search.metric, search.direction, tuple(one.curve for one in results.values() if one.status == "finished"))
+                for trial, done in zip(batch, self._run_batch(executor, folder, rows, batch, parent.id, rule), strict=True):
+                    value = self._value(done, search.metric)
+                    if done.status == "pruned":
+                        study.cut_short(trial, done.curve)
+                    else:
+                        study.tell(trial, value)
                     results[trial.number] = done
                     if value is not None:
                         parent.log({search.metric: value}, step=trial.number)
@@ -160,7 +163,18 @@ class ModelBuild:
         self._parameters = dict(best.parameters)
         return winner, winner.metrics
 
-    def _run_batch(self, executor: Executor, folder: Path, rows: RowsFile, batch: Sequence[Trial], parent: str) -> Iterator[Fitted]:
+    def _value(self, done: Fitted, metric: str) -> float | None:
+        """What a trial is judged by; ``None`` where it did not finish, or its value is not a finite number."""
+        if done.status != "finished":
+            return None
+        if metric not in done.metrics:
+            logged = sorted(done.metrics)
+            raise BuildFailed(f"{self.definition.name} never logged {metric!r}, which its search is judged by; it logged {logged}")
+        return done.metrics[metric] if math.isfinite(done.metrics[metric]) else None
+
+    def _run_batch(
+        self, executor: Executor, folder: Path, rows: RowsFile, batch: Sequence[Trial], parent: str, rule: MedianRule
+    ) -> Iterator[Fitted]:
         """The batch's results in the order in which it was asked, each as soon as it and those before it are there."""
         futures: list[Future[Fitted]] = [
             executor.submit(
@@ -172,6 +186,7 @@ class ModelBuild:
                     folder / f"trial-{trial.number}.pickle",
                     parent=parent,
                     trial=trial.number,
+                    rule=rule,
                 ),
             )
             for trial in batch

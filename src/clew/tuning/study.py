@@ -4,6 +4,7 @@ Bergstra, Bardenet, Bengio and Kégl (2011), *Algorithms for Hyper-Parameter Opt
 """
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ class Study:
         return batch
 
     def tell(self, trial: Trial, value: float | None) -> None:
-        """The trial's value, or ``None`` for one that failed or was cut short."""
+        """The trial's value, or ``None`` for one that failed."""
         import optuna
 
         if value is None:
@@ -66,6 +67,14 @@ class Study:
             return
         self._study.tell(trial.handle, value)
         self._values[trial.number] = (trial, value)
+
+    def cut_short(self, trial: Trial, curve: Mapping[int, float]) -> None:
+        """A trial that ended before it had a value; its curve so far is what the sampler learns from."""
+        import optuna
+
+        for step, value in curve.items():
+            trial.handle.report(value, step)
+        self._study.tell(trial.handle, state=optuna.trial.TrialState.PRUNED)
 
     def best(self) -> tuple[Trial, float]:
         """The best trial and its value; of equals the earlier. Raises ``Invalid`` when every trial failed."""
