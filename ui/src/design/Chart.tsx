@@ -81,7 +81,12 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
         legend: { show: false },
         scales: { x: { time: !!time }, y: { distr: log ? 3 : 1 } },
         axes: [
-          { ...axis, grid: { show: false }, size: 26, ...(time ? {} : { values: (_, marks) => marks.map((mark) => figure(mark, 2)) }) },
+          {
+            ...axis,
+            grid: { show: false },
+            size: 26,
+            values: (_, marks, _axis, _space, step) => marks.map((mark) => (time ? instant(mark, step) : figure(mark, 2))),
+          },
           {
             ...axis,
             size: 58,
@@ -119,6 +124,14 @@ function roomy(x: number[], values: uPlot.AlignedData, time: boolean | undefined
   const reach = time ? 300 : 1;
   const [, ...lines] = values;
   return [[only - reach, only, only + reach], ...lines.map((line) => [null, line[0] ?? null, null])];
+}
+
+/** A mark of a time axis on one line: the day where marks are days apart, else the clock of 24 hours. */
+function instant(seconds: number, step: number): string {
+  const at = new Date(seconds * 1000);
+  const day = at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  if (step >= 86_400 || (at.getHours() === 0 && at.getMinutes() === 0)) return day;
+  return at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
 function axisFigure(value: number): string {

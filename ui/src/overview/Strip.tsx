@@ -196,12 +196,14 @@ function Monitored({ endpoint }: { endpoint: string | undefined }) {
   const figures = performance.data?.items[0]?.performance?.figures;
   const compared = skew.data?.items[0]?.skew;
   if (!figures && !compared) return <Step title="Monitor" big={null} empty={endpoint ? "waits for labels" : "after a deploy"} />;
-  const auc = figures?.auc;
+  const measured = performance.data?.items[0]?.performance?.word === "measured";
+  const auc = measured ? figures?.auc : null;
   const days = (figures?.by_block ?? []).flatMap((block) => (block.matured && block.auc !== null ? [block.auc] : []));
   return (
-    <Step title="Monitor" big={auc ? `AUC ${auc.estimate.toFixed(3)}` : figures ? "not enough data" : "measured"} empty="">
+    <Step title="Monitor" big={auc ? `AUC ${auc.estimate.toFixed(3)}` : "no verdict"} empty="">
       <p>
         {auc && `95 % ${auc.low.toFixed(3)} to ${auc.high.toFixed(3)}, ${auc.blocks} ${figures?.unit} `}
+        {figures && !measured && <Pill tone="warn">not enough data yet</Pill>}{" "}
         {compared && <Pill tone={compared.differing ? "bad" : "ok"}>{compared.differing ? "skew" : "no skew"}</Pill>}
       </p>
       <Spark values={days} token="series-2" label="AUC by day" />

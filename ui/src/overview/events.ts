@@ -71,6 +71,15 @@ export function describe(event: Event): Happening {
         text: "",
         evidence: { kind: "run", subject },
       };
+    case "feature_view.reverted": {
+      const name = subject.split("@")[0];
+      return {
+        word: "reverted",
+        tone: "warn",
+        text: `${subject} is ${name}@${body.to} again, after ${name}@${body.from}`,
+        evidence: version,
+      };
+    }
     case "skew.measured":
       return {
         word: body.differing ? "skew" : "no skew",

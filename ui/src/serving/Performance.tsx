@@ -46,6 +46,8 @@ export function Performance({ endpoint }: { endpoint: string }) {
 
 function Measured({ report }: { report: Schemas["PerformanceReport"] }) {
   const { figures } = report;
+  // With a handful of blocks an interval is wider than the scale: the word is all that can be said.
+  const enough = report.word === "measured";
   const days = figures.by_block.filter((block) => block.labelled > 0);
   const x = days.map((block) => Date.parse(block.starts) / 1000);
   const series: Series[] = [
@@ -56,7 +58,7 @@ function Measured({ report }: { report: Schemas["PerformanceReport"] }) {
   return (
     <>
       <p className="second">
-        {report.word === "measured" ? (
+        {enough ? (
           <>
             {count(figures.blocks, "matured block")} ({figures.unit}), {figures.rows.toLocaleString("en-US")} rows;{" "}
             {figure(figures.waiting)} wait for a label, {figure(figures.unlabelled)} got none.
@@ -67,13 +69,13 @@ function Measured({ report }: { report: Schemas["PerformanceReport"] }) {
           </>
         )}
       </p>
-      {figures.auc && (
+      {enough && figures.auc && (
         <figure>
           <h3>AUC, {Math.round(figures.auc.level * 100)} %</h3>
           <Interval figures={figures.auc} line={0.5} lineLabel="guessing 0.5" label="AUC of the answers" />
         </figure>
       )}
-      {figures.log_loss && (
+      {enough && figures.log_loss && (
         <figure>
           <h3>Log loss in nats, {Math.round(figures.log_loss.level * 100)} %</h3>
           <Interval figures={figures.log_loss} label="Log loss of the answers" />
