@@ -97,13 +97,15 @@ def windows(
     *,
     entity: Entity | Sequence[Entity],
     over: str | Sequence[str],
-    missing: Missing = None,
+    missing: Missing | Aggregate = None,
     **aggregates: Aggregate,
 ) -> Windows:
     """Aggregates of a dataset's rows per entity in the window ``(t - w, t]``, exact to the request's time ``t``, offline and online.
 
     Columns are named by aggregate and window: ``late=clew.mean("late")`` over ``"6h"`` is ``late_6h``.
     """
+    if isinstance(missing, Aggregate):  # so annotated because pyright holds `**aggregates` of a caller against every keyword
+        raise Invalid(f"windows {name!r} can't name an aggregate 'missing': that says what an empty window answers; choose another name")
     spans = (over,) if isinstance(over, str) else tuple(over)
     if not spans or not aggregates:
         raise Invalid(f"windows {name!r} need at least one span and one aggregate, such as over=['6h'], flights=clew.count()")
