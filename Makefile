@@ -34,7 +34,7 @@ lint: $(VENV)/.installed
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
 types: $(VENV)/.installed
-	@$(VENV)/bin/mypy
+	@$(VENV)/bin/mypy && $(VENV)/bin/mypy examples/flights/flights.py
 	@if [ -f examples/flights/flights.py ]; then $(PY) -m pyright --pythonpath $(PY) examples/flights/flights.py; fi
 
 contracts: $(VENV)/.installed
