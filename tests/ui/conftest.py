@@ -108,7 +108,13 @@ def _judge(backend: LocalBackend, number: int) -> None:
         for place, carrier in enumerate(_CARRIERS)
     ]  # fmt: skip
     bins = [
-        {"predicted": tenth / 14, "observed": tenth / 14 + 0.01 * math.sin(tenth), "low": tenth / 14 - 0.02, "high": tenth / 14 + 0.03, "rows": 2500}
+        {
+            "predicted": tenth / 14,
+            "observed": tenth / 14 + 0.01 * math.sin(tenth),
+            "low": tenth / 14 - 0.02,
+            "high": tenth / 14 + 0.03,
+            "rows": 2500,
+        }
         for tenth in range(1, 10)
     ]
     missing = [
@@ -126,7 +132,9 @@ def _judge(backend: LocalBackend, number: int) -> None:
     reason = "AUC +0.0030, 95 % −0.0020 to +0.0080 (28 days, 25,358 rows); lower bound −0.0020 against −0.01"
     context = backend.context(backend.project)
     with context.writing() as inside:
-        catalog.add_verdict(inside, gate="no_worse", model="late", number=number, passed=True, word="no worse", reason=reason, figures=figures)
+        catalog.add_verdict(
+            inside, gate="no_worse", model="late", number=number, passed=True, word="no worse", reason=reason, figures=figures
+        )
 
 
 def _ask(server: LiveServer, answers: int) -> list[str]:

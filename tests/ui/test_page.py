@@ -145,6 +145,12 @@ def test_the_switch_of_colours_is_kept(page: Page, story) -> None:
 
 def test_a_project_without_anything_shows_the_commands_that_fill_it(page: Page, empty_server) -> None:
     base = f"{empty_server.url}/projects/{empty_server.project}"
-    for path, command in (("", "clew apply"), ("/runs", "clew.run("), ("/data", "clew ingest"), ("/models", "clew build"), ("/endpoints", "clew deploy")):
+    for path, command in (
+        ("", "clew apply"),
+        ("/runs", "clew.run("),
+        ("/data", "clew ingest"),
+        ("/models", "clew build"),
+        ("/endpoints", "clew deploy"),
+    ):
         page.goto(base + path)
         expect(page.get_by_text(command).first).to_be_visible()

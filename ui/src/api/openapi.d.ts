@@ -586,6 +586,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/epochs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The epoch in force of every endpoint: a cheap *is there a new route?*, asked several times a second. */
+        get: operations["serving.live_epochs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/events": {
         parameters: {
             query?: never;
@@ -732,7 +749,8 @@ export interface paths {
         /** Which view versions are kept online, and for whom. */
         get: operations["feature_store.list_pins"];
         put?: never;
-        post?: never;
+        /** Bring those pinned views up to date that are behind: after a crash between an append and its push, or an ingest elsewhere. */
+        post: operations["feature_store.catch_up"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1000,59 +1018,145 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * Page[Project]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         * Acknowledgement
+         * @description What a serving process says of a route: it has ``loaded`` it, is ``serving`` by it, or ``failed`` to load it.
          */
-        Page_Project_: {
-            items: components["schemas"]["Project"][];
-            /** @default null */
-            next_cursor: string | null;
-        };
-        /**
-         * Project
-         * @description ``event_time`` stands still between the driver's moves when ``clock`` is ``replay``, and is ``None`` on the wall clock.
-         */
-        Project: {
-            slug: string;
-            title: string;
+        Acknowledgement: {
+            endpoint: string;
+            epoch: number;
+            /** @default  */
+            message: string;
             /** @enum {unknown} */
-            clock: "replay" | "wall";
-            event_time: string | null;
-            created_at: string;
+            state: "failed" | "loaded" | "serving";
+        };
+        /** Alias */
+        Alias: {
+            alias: string;
+            name: string;
+            number: number;
+            owner: string | null;
+        };
+        /** AliasMove */
+        AliasMove: {
+            actor: string;
+            alias: string;
+            at: string;
+            name: string;
+            number: number;
+            previous: number | null;
         };
         /**
-         * Page[Asset]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         * Answer
+         * @description One answered row, or one error, as the prediction log keeps it.
          */
-        Page_Asset_: {
-            items: components["schemas"]["Asset"][];
-            /** @default null */
-            next_cursor: string | null;
+        Answer: {
+            at: string;
+            endpoint: string;
+            epoch: number;
+            error: string | null;
+            event_time: string | null;
+            latency_us: number;
+            missing: string[];
+            model: string;
+            number: number;
+            prediction_id: string;
+            probability: number | null;
+            row: Record<string, never>;
+            truth: components["schemas"]["Truth"];
+            views: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * AnsweredFeature
+         * @description A model's input as it was for one prediction; ``value`` is ``None`` where it was missing, ``view`` where the request gave it.
+         */
+        AnsweredFeature: {
+            name: string;
+            number: number | null;
+            value: number | null;
+            view: string | null;
+        };
+        /**
+         * AppendedRow
+         * @description One appended row in the dataset's own types: aware datetimes in their column's zone.
+         */
+        AppendedRow: {
+            row: Record<string, never>;
+            sequence: number;
+        };
+        /** ApplyResult */
+        ApplyResult: {
+            changes: components["schemas"]["DefinitionChange"][];
+        };
+        /** Artifact */
+        Artifact: {
+            at: string;
+            digest: string;
+            name: string;
+            size_bytes: number;
         };
         /**
          * Asset
          * @description One row of a list of assets: the newest version, how many there are, and where its aliases point.
          */
         Asset: {
-            project: string;
-            /** @enum {unknown} */
-            kind: "dataset" | "feature_view" | "model" | "training_set";
-            name: string;
-            latest: number | null;
-            versions: number;
-            updated_at: string | null;
             aliases: {
                 [key: string]: number;
             };
+            /** @enum {unknown} */
+            kind: "dataset" | "feature_view" | "model" | "training_set";
+            latest: number | null;
+            name: string;
+            project: string;
+            updated_at: string | null;
+            versions: number;
         };
         /**
-         * Page[BuildRecord]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         * AssetVersion
+         * @description One immutable version. ``details`` is the slice's own document; ``why`` says in words why this number is new.
          */
-        Page_BuildRecord_: {
-            items: components["schemas"]["BuildRecord"][];
-            /** @default null */
-            next_cursor: string | null;
+        AssetVersion: {
+            /** @default [] */
+            aliases: string[];
+            content_digest: string;
+            created_at: string;
+            created_by: string;
+            definition_digest: string;
+            details: Record<string, never>;
+            /** @enum {unknown} */
+            kind: "dataset" | "feature_view" | "model" | "training_set";
+            name: string;
+            number: number;
+            project: string;
+            run_id: string | null;
+            state: string;
+            state_reason: string;
+            why: string;
+        };
+        /**
+         * Blob
+         * @description A stored file: ``digest`` is ``sha256:`` and 64 hexadecimal digits.
+         */
+        Blob: {
+            digest: string;
+            size_bytes: number;
+        };
+        /**
+         * BlockPerformance
+         * @description One block of predictions. Figures are over its labelled rows; ``auc`` is ``None`` where they are of one class.
+         *
+         *         A block that is not ``matured`` is shown and not judged: its labels are those that came early.
+         */
+        BlockPerformance: {
+            auc: number | null;
+            labelled: number;
+            log_loss: number | null;
+            matured: boolean;
+            positives: number | null;
+            predicted: number;
+            rows: number;
+            starts: string;
         };
         /**
          * BuildRecord
@@ -1060,230 +1164,37 @@ export interface components {
          */
         BuildRecord: {
             asset: string;
-            number: number;
+            built_at: string;
             key: components["schemas"]["StepKey"];
+            number: number;
+            run_id: string | null;
+            seconds: number;
             trace: {
                 [key: string]: string;
             };
-            run_id: string | null;
-            seconds: number;
-            built_at: string;
-        };
-        /**
-         * StepKey
-         * @description What a step's result is cached under, kept part by part, so that the first part that differs can be named.
-         *
-         *         ``code`` and ``gates`` map what a function can reach to digests, ``inputs`` names to the versions' digests.
-         */
-        StepKey: {
-            definition: string;
-            code: {
-                [key: string]: string;
-            };
-            inputs: {
-                [key: string]: string;
-            };
-            parameters: {
-                [key: string]: string;
-            };
-            python: string;
-            gates?: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * Page[GateVerdict]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
-         */
-        Page_GateVerdict_: {
-            items: components["schemas"]["GateVerdict"][];
-            /** @default null */
-            next_cursor: string | null;
-        };
-        /**
-         * GateVerdict
-         * @description What a gate found: ``word`` is one of STATISTICS' words; ``figures`` holds the numbers with their intervals, units and counts.
-         */
-        GateVerdict: {
-            gate: string;
-            model: string;
-            number: number;
-            passed: boolean;
-            word: string;
-            reason: string;
-            figures: Record<string, never>;
-            at: string;
-        };
-        /**
-         * Page[AliasMove]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
-         */
-        Page_AliasMove_: {
-            items: components["schemas"]["AliasMove"][];
-            /** @default null */
-            next_cursor: string | null;
-        };
-        /** AliasMove */
-        AliasMove: {
-            name: string;
-            alias: string;
-            number: number;
-            previous: number | null;
-            at: string;
-            actor: string;
-        };
-        /** Alias */
-        Alias: {
-            name: string;
-            alias: string;
-            number: number;
-            owner: string | null;
-        };
-        /**
-         * Page[AssetVersion]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
-         */
-        Page_AssetVersion_: {
-            items: components["schemas"]["AssetVersion"][];
-            /** @default null */
-            next_cursor: string | null;
-        };
-        /**
-         * AssetVersion
-         * @description One immutable version. ``details`` is the slice's own document; ``why`` says in words why this number is new.
-         */
-        AssetVersion: {
-            project: string;
-            /** @enum {unknown} */
-            kind: "dataset" | "feature_view" | "model" | "training_set";
-            name: string;
-            number: number;
-            definition_digest: string;
-            content_digest: string;
-            why: string;
-            run_id: string | null;
-            details: Record<string, never>;
-            state: string;
-            state_reason: string;
-            created_at: string;
-            created_by: string;
-            /** @default [] */
-            aliases: string[];
-        };
-        /** LineageGraph */
-        LineageGraph: {
-            nodes: components["schemas"]["AssetVersion"][];
-            edges: components["schemas"]["Edge"][];
-        };
-        /**
-         * Edge
-         * @description ``target`` was made from ``source``; ``role`` says as what (``input``, ``spine``, ``label``, ``feature``, ``training``, ``gated_by``…).
-         */
-        Edge: {
-            source: components["schemas"]["VersionRef"];
-            target: components["schemas"]["VersionRef"];
-            role: string;
-        };
-        /**
-         * VersionRef
-         * @description ``name@number``, the address of a version inside its project.
-         */
-        VersionRef: {
-            name: string;
-            number: number;
-        };
-        /**
-         * Page[DatasetSummary]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
-         */
-        Page_DatasetSummary_: {
-            items: components["schemas"]["DatasetSummary"][];
-            /** @default null */
-            next_cursor: string | null;
-        };
-        /** DatasetSummary */
-        DatasetSummary: {
-            name: string;
-            latest: number | null;
-            rows: number;
-            tail_rows: number;
-            time_min: string | null;
-            time_max: string | null;
-            updated_at: string | null;
-        };
-        /**
-         * Growth
-         * @description What an ingest or a cut did: ``added`` rows are new, ``known`` were there before; with none added the version is an old one.
-         */
-        Growth: {
-            version: components["schemas"]["AssetVersion"];
-            added: number;
-            known: number;
-            rows: number;
-            new: boolean;
-        };
-        /**
-         * Diff
-         * @description Rows by key: ``added`` and ``removed`` are in one version only, ``changed`` in both with other values. Examples are keys.
-         */
-        Diff: {
-            key: string[];
-            added: number;
-            removed: number;
-            changed: number;
-            unchanged: number;
-            columns: components["schemas"]["ColumnChange"][];
-            added_examples: (string | number | boolean | null)[][];
-            removed_examples: (string | number | boolean | null)[][];
-            changed_examples: (string | number | boolean | null)[][];
-        };
-        /**
-         * ColumnChange
-         * @description A column as it was and as it is; ``None`` where it is not there. ``changed_rows`` counts rows of both versions that differ in it.
-         */
-        ColumnChange: {
-            name: string;
-            before: components["schemas"]["Column"] | null;
-            after: components["schemas"]["Column"] | null;
-            changed_rows: number;
         };
         /**
          * Column
          * @description One column. ``minimum`` and ``maximum`` of a time are text with its offset; ``distinct`` counts values that are not null.
          */
         Column: {
-            name: string;
-            dtype: string;
-            zone: string | null;
-            nulls: number;
-            minimum: string | number | boolean | null;
-            maximum: string | number | boolean | null;
             distinct: number | null;
-        };
-        /** DatasetDefinition */
-        DatasetDefinition: {
+            dtype: string;
+            maximum: string | number | boolean | null;
+            minimum: string | number | boolean | null;
             name: string;
-            key: string[];
-            time: string | null;
-            known: string | null;
-            function: components["schemas"]["FunctionRef"] | null;
-            /** @default null */
+            nulls: number;
             zone: string | null;
         };
         /**
-         * FunctionRef
-         * @description A function by address: its module, qualified name, and file relative to the project's root.
+         * ColumnChange
+         * @description A column as it was and as it is; ``None`` where it is not there. ``changed_rows`` counts rows of both versions that differ in it.
          */
-        FunctionRef: {
-            module: string;
-            qualname: string;
-            file: string;
-        };
-        /** Expectations */
-        Expectations: {
-            columns?: {
-                [key: string]: components["schemas"]["ColumnExpectation"];
-            };
+        ColumnChange: {
+            after: components["schemas"]["Column"] | null;
+            before: components["schemas"]["Column"] | null;
+            changed_rows: number;
+            name: string;
         };
         /**
          * ColumnExpectation
@@ -1291,168 +1202,145 @@ export interface components {
          */
         ColumnExpectation: {
             /** @default null */
-            type: string | null;
-            /** @default null */
-            zone: string | null;
-            /** @default null */
-            nulls: number | null;
-            /** @default null */
             between: [
                 number | null,
                 number | null
             ] | null;
             /** @default null */
+            nulls: number | null;
+            /** @default null */
             one_of: string[] | null;
             /** @default  */
             seen: string;
+            /** @default null */
+            type: string | null;
+            /** @default null */
+            zone: string | null;
         };
         /**
-         * PushResult
-         * @description ``added`` rows were new; every view version in ``views`` answers with them already.
+         * Compaction
+         * @description Which segments became rows of the table of predictions, and how many rows it holds now.
          */
-        PushResult: {
+        Compaction: {
             added: number;
-            known: number;
-            views: string[];
-            waiting: components["schemas"]["Waiting"][];
+            rows: number;
+            segments: number;
         };
-        /**
-         * Waiting
-         * @description A view version whose online rows are behind its dataset, and why.
-         */
-        Waiting: {
-            view: string;
-            reason: string;
-        };
-        /**
-         * DatasetVersion
-         * @description A version with its details typed; ``tail_rows`` counts the rows appended since, when it is the newest.
-         */
-        DatasetVersion: {
-            version: components["schemas"]["AssetVersion"];
-            details: components["schemas"]["DatasetDetails"];
-            tail_rows: number;
+        /** DatasetDefinition */
+        DatasetDefinition: {
+            function: components["schemas"]["FunctionRef"] | null;
+            key: string[];
+            known: string | null;
+            name: string;
+            time: string | null;
+            /** @default null */
+            zone: string | null;
         };
         /**
          * DatasetDetails
          * @description What a dataset's version holds. ``tail_sequence`` is the last appended row that is in it.
          */
         DatasetDetails: {
-            pin: components["schemas"]["TablePin"];
-            rows: number;
             added_rows: number;
             columns: components["schemas"]["Column"][];
-            key: string[];
-            time: string | null;
-            known: string | null;
-            zone: string | null;
-            time_min: string | null;
-            time_max: string | null;
             expectations: components["schemas"]["Expectations"] | null;
-            source: string;
+            key: string[];
+            known: string | null;
+            pin: components["schemas"]["TablePin"];
             row_sum: string;
+            rows: number;
+            source: string;
             /** @default 0 */
             tail_sequence: number;
+            time: string | null;
+            time_max: string | null;
+            time_min: string | null;
+            zone: string | null;
         };
-        /**
-         * TablePin
-         * @description One exact version of one table. ``rows`` and ``size_bytes`` are of the whole version, not of the commit.
-         */
-        TablePin: {
-            table: string;
-            version: number;
+        /** DatasetSummary */
+        DatasetSummary: {
+            latest: number | null;
+            name: string;
             rows: number;
-            size_bytes: number;
+            tail_rows: number;
+            time_max: string | null;
+            time_min: string | null;
+            updated_at: string | null;
         };
         /**
-         * Preview
-         * @description Some rows as JSON can hold them; times are ISO text with their offset.
+         * DatasetVersion
+         * @description A version with its details typed; ``tail_rows`` counts the rows appended since, when it is the newest.
          */
-        Preview: {
-            columns: components["schemas"]["Column"][];
-            rows: (string | number | boolean | null)[][];
-            total: number;
-        };
-        /**
-         * Page[AppendedRow]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
-         */
-        Page_AppendedRow_: {
-            items: components["schemas"]["AppendedRow"][];
-            /** @default null */
-            next_cursor: string | null;
-        };
-        /**
-         * AppendedRow
-         * @description One appended row in the dataset's own types: aware datetimes in their column's zone.
-         */
-        AppendedRow: {
-            sequence: number;
-            row: Record<string, never>;
-        };
-        /**
-         * Page[Definition]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
-         */
-        Page_Definition_: {
-            items: components["schemas"]["Definition"][];
-            /** @default null */
-            next_cursor: string | null;
+        DatasetVersion: {
+            details: components["schemas"]["DatasetDetails"];
+            tail_rows: number;
+            version: components["schemas"]["AssetVersion"];
         };
         /**
          * Definition
          * @description What a user declared, as it stood under one digest; ``source`` is the digest of the source snapshot that holds its code.
          */
         Definition: {
-            project: string;
-            kind: string;
-            name: string;
+            created_at: string;
             digest: string;
             document: Record<string, never>;
+            kind: string;
+            name: string;
+            project: string;
             source: string | null;
-            created_at: string;
+        };
+        /** DefinitionChange */
+        DefinitionChange: {
+            /** @enum {unknown} */
+            change: "added" | "changed" | "removed" | "unchanged" | "would_remove";
+            kind: string;
+            name: string;
         };
         /**
          * DefinitionDraft
          * @description A definition as a client proposes it; ``kind`` may also be ``gate``, ``endpoint`` or ``entity``.
          */
         DefinitionDraft: {
-            kind: string;
-            name: string;
             digest: string;
             document: Record<string, never>;
-        };
-        /** ApplyResult */
-        ApplyResult: {
-            changes: components["schemas"]["DefinitionChange"][];
-        };
-        /** DefinitionChange */
-        DefinitionChange: {
             kind: string;
             name: string;
-            /** @enum {unknown} */
-            change: "added" | "changed" | "removed" | "unchanged" | "would_remove";
         };
         /**
-         * Page[Endpoint]
-         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         * Diff
+         * @description Rows by key: ``added`` and ``removed`` are in one version only, ``changed`` in both with other values. Examples are keys.
          */
-        Page_Endpoint_: {
-            items: components["schemas"]["Endpoint"][];
-            /** @default null */
-            next_cursor: string | null;
+        Diff: {
+            added: number;
+            added_examples: (string | number | boolean | null)[][];
+            changed: number;
+            changed_examples: (string | number | boolean | null)[][];
+            columns: components["schemas"]["ColumnChange"][];
+            key: string[];
+            removed: number;
+            removed_examples: (string | number | boolean | null)[][];
+            unchanged: number;
+        };
+        /**
+         * Edge
+         * @description ``target`` was made from ``source``; ``role`` says as what (``input``, ``spine``, ``label``, ``feature``, ``training``, ``gated_by``…).
+         */
+        Edge: {
+            role: string;
+            source: components["schemas"]["VersionRef"];
+            target: components["schemas"]["VersionRef"];
         };
         /**
          * Endpoint
          * @description An endpoint and the version that its route answers with.
          */
         Endpoint: {
-            name: string;
-            model: string;
-            epoch: number;
-            number: number;
             deployed_at: string;
             deployed_by: string;
+            epoch: number;
+            model: string;
+            name: string;
+            number: number;
         };
         /**
          * EndpointStatus
@@ -1460,93 +1348,87 @@ export interface components {
          */
         EndpointStatus: {
             endpoint: components["schemas"]["Endpoint"];
-            route: components["schemas"]["Route"];
-            processes: components["schemas"]["ServingProcess"][];
-            flipped: boolean;
-            requests: number;
             errors: number;
+            flipped: boolean;
             minutes: components["schemas"]["Minute"][];
+            processes: components["schemas"]["ServingProcess"][];
+            requests: number;
+            route: components["schemas"]["Route"];
         };
-        /**
-         * Route
-         * @description One route of an endpoint. Epochs count up and are never used again; a rollback is a new epoch with an old document.
-         */
-        Route: {
-            endpoint: string;
-            epoch: number;
-            document: components["schemas"]["RouteDocument"];
-            /** @enum {unknown} */
-            cause: "deploy" | "rollback";
-            ungated: boolean;
-            reason: string;
-            created_at: string;
-            created_by: string;
-            /** @default false */
-            in_force: boolean;
-        };
-        /**
-         * RouteDocument
-         * @description Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
-         *
-         *         ``onnx`` is the digest of the model's blob; ``features`` its inputs in order; ``uses`` the views that give them, none for a model
-         *         whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code.
-         */
-        RouteDocument: {
-            endpoint: string;
-            model: string;
-            number: number;
-            onnx: string;
-            features: string[];
-            fields: components["schemas"]["RequestField"][];
-            /** @default [] */
-            key: string[];
-            /** @default null */
-            time: string | null;
-            /** @default null */
-            training_set: components["schemas"]["VersionRef"] | null;
-            /** @default [] */
-            views: components["schemas"]["ServedView"][];
-            /** @default [] */
-            uses: components["schemas"]["UsedView"][];
-            sources: {
-                [key: string]: string;
+        Error: {
+            error: {
+                /** @enum {string} */
+                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full";
+                details: Record<string, never>;
+                message: string;
             };
         };
         /**
-         * RequestField
-         * @description A field that a request must name; ``dtype`` as in definitions. A key or the event time can't be null, others can.
+         * Event
+         * @description Something that happened in a project. ``sequence`` orders events without gaps for readers that follow.
          */
-        RequestField: {
-            name: string;
+        Event: {
+            actor: string;
+            at: string;
+            body: Record<string, never>;
+            kind: string;
+            project: string;
+            sequence: number;
+            subject: string;
+        };
+        /** Expectations */
+        Expectations: {
+            columns?: {
+                [key: string]: components["schemas"]["ColumnExpectation"];
+            };
+        };
+        /** Experiment */
+        Experiment: {
+            latest_at: string;
+            name: string | null;
+            runs: number;
+        };
+        /**
+         * Explanation
+         * @description A prediction walked back: what was asked, what was known, and the versions, runs, rows and code behind it.
+         */
+        Explanation: {
+            answer: components["schemas"]["Answer"];
+            datasets: components["schemas"]["AssetVersion"][];
+            features: components["schemas"]["AnsweredFeature"][];
+            git_commit: string | null;
+            model: components["schemas"]["AssetVersion"];
+            route: components["schemas"]["Route"];
+            rows: {
+                [key: string]: Record<string, never>[];
+            };
+            run_id: string | null;
+            source: string | null;
+            training_set: components["schemas"]["AssetVersion"] | null;
+            verdicts: components["schemas"]["GateVerdict"][];
+            views: components["schemas"]["AssetVersion"][];
+        };
+        /** FeatureColumn */
+        FeatureColumn: {
             dtype: string;
-            /** @default false */
-            required: boolean;
+            name: string;
         };
         /**
-         * ServedView
-         * @description A feature view as a route pins it.
+         * FeatureSkew
+         * @description One feature: how many rows differ by more than the tolerance, the largest difference, and a row that shows it.
          */
-        ServedView: {
+        FeatureSkew: {
+            differing: number;
+            /** @default null */
+            example: string | null;
+            feature: string;
+            largest: number;
+            /** @default null */
+            recomputed: number | null;
+            rows: number;
+            /** @default null */
+            served: number | null;
             view: string;
-            number: number;
-        };
-        /**
-         * UsedView
-         * @description A view version as one training set uses it: looked up by which columns, its features under which names.
-         */
-        UsedView: {
-            view: string;
-            number: number;
-            by: {
-                [key: string]: string;
-            };
-            prefix: string;
-            columns: string[];
-            details: components["schemas"]["FeatureViewDetails"];
-            /** @default  */
-            definition_digest: string;
-            /** @default [] */
-            inputs: components["schemas"]["UsedView"][];
         };
         /**
          * FeatureViewDetails
@@ -1557,64 +1439,189 @@ export interface components {
          *         ``additive`` says that the function of some rows and of others makes together what it makes of all, so new rows can be added alone.
          */
         FeatureViewDetails: {
-            /** @enum {unknown} */
-            kind: "request" | "table" | "windows";
-            definition: Record<string, never>;
+            /** @default false */
+            additive: boolean;
             columns: components["schemas"]["FeatureColumn"][];
+            definition: Record<string, never>;
             entity: components["schemas"]["FeatureColumn"][];
             inputs: components["schemas"]["VersionRef"][];
-            /** @default null */
-            time: string | null;
-            /** @default null */
-            known: string | null;
             /** @default [] */
             key: string[];
-            /** @default [] */
-            values: components["schemas"]["FeatureColumn"][];
+            /** @enum {unknown} */
+            kind: "request" | "table" | "windows";
+            /** @default null */
+            known: string | null;
             /** @default null */
             pin: components["schemas"]["TablePin"] | null;
             /** @default 0 */
             rows: number;
-            /** @default false */
-            additive: boolean;
             /** @default null */
-            time_min: string | null;
+            time: string | null;
             /** @default null */
             time_max: string | null;
+            /** @default null */
+            time_min: string | null;
+            /** @default [] */
+            values: components["schemas"]["FeatureColumn"][];
         };
-        /** FeatureColumn */
-        FeatureColumn: {
-            name: string;
-            dtype: string;
+        /** FeatureViewVersion */
+        FeatureViewVersion: {
+            details: components["schemas"]["FeatureViewDetails"];
+            version: components["schemas"]["AssetVersion"];
         };
         /**
-         * ServingProcess
-         * @description A serving process and how far it is with the endpoint's route; ``alive`` when it was seen within the last seconds.
+         * Field
+         * @description One named value of a request or an answer; ``dtype`` is a Polars type by name.
          */
-        ServingProcess: {
-            process: string;
-            url: string;
-            started_at: string;
-            seen_at: string;
-            alive: boolean;
-            /** @default null */
-            epoch: number | null;
-            /** @default null */
-            state: string | null;
-            /** @default  */
-            message: string;
+        Field: {
+            dtype: string;
+            name: string;
+        };
+        /**
+         * FunctionRef
+         * @description A function by address: its module, qualified name, and file relative to the project's root.
+         */
+        FunctionRef: {
+            file: string;
+            module: string;
+            qualname: string;
+        };
+        /**
+         * GateVerdict
+         * @description What a gate found: ``word`` is one of STATISTICS' words; ``figures`` holds the numbers with their intervals, units and counts.
+         */
+        GateVerdict: {
+            at: string;
+            figures: Record<string, never>;
+            gate: string;
+            model: string;
+            number: number;
+            passed: boolean;
+            reason: string;
+            word: string;
+        };
+        /**
+         * Growth
+         * @description What an ingest or a cut did: ``added`` rows are new, ``known`` were there before; with none added the version is an old one.
+         */
+        Growth: {
+            added: number;
+            known: number;
+            new: boolean;
+            rows: number;
+            version: components["schemas"]["AssetVersion"];
+        };
+        /**
+         * Ingested
+         * @description How far a writer's frames are in: everything before ``offset`` is committed.
+         */
+        Ingested: {
+            offset: number;
+        };
+        /**
+         * Interval
+         * @description An estimate and its two-sided interval at ``level``, over ``blocks`` independent blocks that hold ``rows`` rows.
+         */
+        Interval: {
+            blocks: number;
+            estimate: number;
+            high: number;
+            level: number;
+            low: number;
+            rows: number;
+        };
+        /** LineageGraph */
+        LineageGraph: {
+            edges: components["schemas"]["Edge"][];
+            nodes: components["schemas"]["AssetVersion"][];
+        };
+        /**
+         * MetricSummary
+         * @description Of all points of one metric. ``last``, ``minimum`` and ``maximum`` are ``None`` where there was no number (only NaN).
+         */
+        MetricSummary: {
+            at: string;
+            count: number;
+            last: number | null;
+            maximum: number | null;
+            minimum: number | null;
+            step: number;
         };
         /**
          * Minute
          * @description What an endpoint did in one minute of wall time. A request with several rows counts once.
          */
         Minute: {
-            minute: string;
-            requests: number;
-            rows: number;
             errors: number;
+            minute: string;
             p50_us: number;
             p95_us: number;
+            requests: number;
+            rows: number;
+        };
+        /**
+         * ModelCard
+         * @description A version described for people, in Markdown.
+         */
+        ModelCard: {
+            markdown: string;
+            reference: string;
+        };
+        /**
+         * ModelDetails
+         * @description ``seen_until`` is the newest event time that the model, its tuning included, has seen.
+         */
+        ModelDetails: {
+            files: string;
+            flavor: string;
+            libraries?: {
+                [key: string]: string;
+            };
+            metrics: {
+                [key: string]: number;
+            };
+            onnx: string;
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
+            recipe: string;
+            /** @default null */
+            refit_of: components["schemas"]["VersionRef"] | null;
+            seen_until: string | null;
+            signature: components["schemas"]["Signature"];
+            /** @default null */
+            source: string | null;
+            trained_from: string | null;
+            trained_to: string | null;
+            training_set: components["schemas"]["VersionRef"] | null;
+            verification: components["schemas"]["Verification"];
+            views: components["schemas"]["UsedView"][];
+        };
+        /**
+         * ModelVersion
+         * @description A version with its details typed.
+         */
+        ModelVersion: {
+            details: components["schemas"]["ModelDetails"];
+            version: components["schemas"]["AssetVersion"];
+        };
+        /**
+         * OutputPiece
+         * @description Some output as it came; it may begin and end inside a line.
+         */
+        OutputPiece: {
+            at: string;
+            stream: string;
+            text: string;
+        };
+        /**
+         * Page[AliasMove]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_AliasMove_: {
+            items: components["schemas"]["AliasMove"][];
+            /** @default null */
+            next_cursor: string | null;
         };
         /**
          * Page[Answer]
@@ -1626,179 +1633,65 @@ export interface components {
             next_cursor: string | null;
         };
         /**
-         * Answer
-         * @description One answered row, or one error, as the prediction log keeps it.
-         */
-        Answer: {
-            prediction_id: string;
-            at: string;
-            event_time: string | null;
-            endpoint: string;
-            epoch: number;
-            model: string;
-            number: number;
-            row: Record<string, never>;
-            probability: number | null;
-            views: {
-                [key: string]: number;
-            };
-            missing: string[];
-            latency_us: number;
-            error: string | null;
-            truth: components["schemas"]["Truth"];
-        };
-        /**
-         * Truth
-         * @description What came of it: ``known``, ``waiting`` within the label's horizon, ``unlabelled`` past it, ``none`` where the model has no label.
-         */
-        Truth: {
-            /** @enum {unknown} */
-            state: "known" | "none" | "unlabelled" | "waiting";
-            /** @default null */
-            value: number | null;
-        };
-        /**
-         * Blob
-         * @description A stored file: ``digest`` is ``sha256:`` and 64 hexadecimal digits.
-         */
-        Blob: {
-            digest: string;
-            size_bytes: number;
-        };
-        /**
-         * PerformanceReport
-         * @description How an endpoint did on answers by event time from ``start`` to before ``end``, as of the project's event time ``at``.
-         *
-         *         Of several answers for one key the newest counts. ``answers`` are those by key, ``errors`` the requests that got one, ``versions``
-         *         the answers by the version that gave them.
-         */
-        PerformanceReport: {
-            endpoint: string;
-            start: string | null;
-            end: string | null;
-            answers: number;
-            errors: number;
-            versions: {
-                [key: string]: number;
-            };
-            /** @enum {unknown} */
-            word: "measured" | "not enough data yet";
-            figures: components["schemas"]["Performance"];
-            at: string;
-        };
-        /**
-         * Performance
-         * @description Figures over matured, labelled rows; ``None`` where these are too few for an interval.
-         *
-         *         ``bias`` is what came minus what was predicted. ``waiting`` rows are of blocks that have not matured, ``unlabelled`` ones have, and
-         *         got no label. ``enough`` says whether there are blocks enough to say anything.
-         */
-        Performance: {
-            auc: components["schemas"]["Interval"] | null;
-            log_loss: components["schemas"]["Interval"] | null;
-            brier: components["schemas"]["Interval"] | null;
-            bias: components["schemas"]["Interval"] | null;
-            unit: string;
-            blocks: number;
-            rows: number;
-            unlabelled: number;
-            waiting: number;
-            enough: boolean;
-            by_block: components["schemas"]["BlockPerformance"][];
-        };
-        /**
-         * Interval
-         * @description An estimate and its two-sided interval at ``level``, over ``blocks`` independent blocks that hold ``rows`` rows.
-         */
-        Interval: {
-            estimate: number;
-            low: number;
-            high: number;
-            level: number;
-            blocks: number;
-            rows: number;
-        };
-        /**
-         * BlockPerformance
-         * @description One block of predictions. Figures are over its labelled rows; ``auc`` is ``None`` where they are of one class.
-         *
-         *         A block that is not ``matured`` is shown and not judged: its labels are those that came early.
-         */
-        BlockPerformance: {
-            starts: string;
-            rows: number;
-            labelled: number;
-            matured: boolean;
-            auc: number | null;
-            log_loss: number | null;
-            positives: number | null;
-            predicted: number;
-        };
-        /**
-         * Page[Report]
+         * Page[AppendedRow]
          * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
-        Page_Report_: {
-            items: components["schemas"]["Report"][];
+        Page_AppendedRow_: {
+            items: components["schemas"]["AppendedRow"][];
             /** @default null */
             next_cursor: string | null;
         };
         /**
-         * Report
-         * @description A stored report of either kind.
-         */
-        Report: {
-            id: number;
-            endpoint: string;
-            /** @enum {unknown} */
-            kind: "performance" | "skew";
-            at: string;
-            /** @default null */
-            performance: components["schemas"]["PerformanceReport"] | null;
-            /** @default null */
-            skew: components["schemas"]["SkewReport"] | null;
-        };
-        /**
-         * SkewReport
-         * @description What was served against what the same rows give today, as known at their time.
-         *
-         *         Two values agree when they differ by at most ``tolerance`` relative to the larger, or to 1 where both are smaller; missing agrees with
-         *         missing only.
-         */
-        SkewReport: {
-            endpoint: string;
-            start: string | null;
-            end: string | null;
-            rows: number;
-            cells: number;
-            differing: number;
-            largest: number;
-            tolerance: number;
-            features?: components["schemas"]["FeatureSkew"][];
-        };
-        /**
-         * FeatureSkew
-         * @description One feature: how many rows differ by more than the tolerance, the largest difference, and a row that shows it.
-         */
-        FeatureSkew: {
-            feature: string;
-            view: string;
-            rows: number;
-            differing: number;
-            largest: number;
-            /** @default null */
-            example: string | null;
-            /** @default null */
-            served: number | null;
-            /** @default null */
-            recomputed: number | null;
-        };
-        /**
-         * Page[Route]
+         * Page[AssetVersion]
          * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
-        Page_Route_: {
-            items: components["schemas"]["Route"][];
+        Page_AssetVersion_: {
+            items: components["schemas"]["AssetVersion"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[Asset]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Asset_: {
+            items: components["schemas"]["Asset"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[BuildRecord]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_BuildRecord_: {
+            items: components["schemas"]["BuildRecord"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[DatasetSummary]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_DatasetSummary_: {
+            items: components["schemas"]["DatasetSummary"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[Definition]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Definition_: {
+            items: components["schemas"]["Definition"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[Endpoint]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Endpoint_: {
+            items: components["schemas"]["Endpoint"][];
             /** @default null */
             next_cursor: string | null;
         };
@@ -1812,116 +1705,13 @@ export interface components {
             next_cursor: string | null;
         };
         /**
-         * Event
-         * @description Something that happened in a project. ``sequence`` orders events without gaps for readers that follow.
+         * Page[GateVerdict]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
-        Event: {
-            sequence: number;
-            project: string;
-            kind: string;
-            subject: string;
-            body: Record<string, never>;
-            at: string;
-            actor: string;
-        };
-        /** Experiment */
-        Experiment: {
-            name: string | null;
-            runs: number;
-            latest_at: string;
-        };
-        /**
-         * Revert
-         * @description What a revert did: the version whose definition and data are current again, under its new number, and its online rows.
-         */
-        Revert: {
-            version: components["schemas"]["AssetVersion"];
-            of: number;
-            online_rows: number;
-        };
-        /** FeatureViewVersion */
-        FeatureViewVersion: {
-            version: components["schemas"]["AssetVersion"];
-            details: components["schemas"]["FeatureViewDetails"];
-        };
-        /**
-         * ModelDetails
-         * @description ``seen_until`` is the newest event time that the model, its tuning included, has seen.
-         */
-        ModelDetails: {
-            training_set: components["schemas"]["VersionRef"] | null;
-            views: components["schemas"]["UsedView"][];
-            signature: components["schemas"]["Signature"];
-            flavor: string;
-            files: string;
-            onnx: string;
-            verification: components["schemas"]["Verification"];
-            recipe: string;
-            parameters: {
-                [key: string]: string | number | boolean | null;
-            };
-            metrics: {
-                [key: string]: number;
-            };
-            trained_from: string | null;
-            trained_to: string | null;
-            seen_until: string | null;
+        Page_GateVerdict_: {
+            items: components["schemas"]["GateVerdict"][];
             /** @default null */
-            refit_of: components["schemas"]["VersionRef"] | null;
-            /** @default null */
-            source: string | null;
-            libraries?: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * Signature
-         * @description The compatibility contract: features by name, in the order of the model's matrix, and what it answers.
-         */
-        Signature: {
-            inputs: components["schemas"]["Field"][];
-            outputs: components["schemas"]["Field"][];
-        };
-        /**
-         * Field
-         * @description One named value of a request or an answer; ``dtype`` is a Polars type by name.
-         */
-        Field: {
-            name: string;
-            dtype: string;
-        };
-        /**
-         * Verification
-         * @description The exported model against the original on real rows; ``largest_difference`` is in the answer's unit, relative above one.
-         *
-         *         ``rows_with_missing`` counts real rows with a missing value, ``rows_with_gaps`` those in which one was taken away on purpose;
-         *         ``takes_missing`` is false for a model that refuses missing values.
-         */
-        Verification: {
-            rows: number;
-            rows_with_missing: number;
-            largest_difference: number;
-            tolerance: number;
-            /** @default 0 */
-            rows_with_gaps: number;
-            /** @default true */
-            takes_missing: boolean;
-        };
-        /**
-         * ModelVersion
-         * @description A version with its details typed.
-         */
-        ModelVersion: {
-            version: components["schemas"]["AssetVersion"];
-            details: components["schemas"]["ModelDetails"];
-        };
-        /**
-         * ModelCard
-         * @description A version described for people, in Markdown.
-         */
-        ModelCard: {
-            reference: string;
-            markdown: string;
+            next_cursor: string | null;
         };
         /**
          * Page[Pin]
@@ -1932,50 +1722,32 @@ export interface components {
             /** @default null */
             next_cursor: string | null;
         };
-        /** Pin */
-        Pin: {
-            view: string;
-            number: number;
-            owner: string;
+        /**
+         * Page[Project]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Project_: {
+            items: components["schemas"]["Project"][];
+            /** @default null */
+            next_cursor: string | null;
         };
         /**
-         * Compaction
-         * @description Which segments became rows of the table of predictions, and how many rows it holds now.
+         * Page[Report]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
-        Compaction: {
-            segments: number;
-            added: number;
-            rows: number;
+        Page_Report_: {
+            items: components["schemas"]["Report"][];
+            /** @default null */
+            next_cursor: string | null;
         };
         /**
-         * Explanation
-         * @description A prediction walked back: what was asked, what was known, and the versions, runs, rows and code behind it.
+         * Page[Route]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
-        Explanation: {
-            answer: components["schemas"]["Answer"];
-            features: components["schemas"]["AnsweredFeature"][];
-            route: components["schemas"]["Route"];
-            model: components["schemas"]["AssetVersion"];
-            run_id: string | null;
-            training_set: components["schemas"]["AssetVersion"] | null;
-            views: components["schemas"]["AssetVersion"][];
-            datasets: components["schemas"]["AssetVersion"][];
-            verdicts: components["schemas"]["GateVerdict"][];
-            source: string | null;
-            git_commit: string | null;
-            rows: {
-                [key: string]: Record<string, never>[];
-            };
-        };
-        /**
-         * AnsweredFeature
-         * @description A model's input as it was for one prediction; ``value`` is ``None`` where it was missing, ``view`` where the request gave it.
-         */
-        AnsweredFeature: {
-            name: string;
-            value: number | null;
-            view: string | null;
-            number: number | null;
+        Page_Route_: {
+            items: components["schemas"]["Route"][];
+            /** @default null */
+            next_cursor: string | null;
         };
         /**
          * Page[RunRow]
@@ -1987,106 +1759,6 @@ export interface components {
             next_cursor: string | null;
         };
         /**
-         * RunRow
-         * @description One line of the runs table. ``status`` is running, finished, failed, pruned, stopped or lost; ``metrics`` holds last values.
-         */
-        RunRow: {
-            id: string;
-            project: string;
-            name: string;
-            title: string | null;
-            experiment: string | null;
-            status: string;
-            parent: string | null;
-            started_at: string;
-            ended_at: string | null;
-            duration_seconds: number;
-            actor: string;
-            params: Record<string, never>;
-            metrics: {
-                [key: string]: number | null;
-            };
-            tags: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * RunDetails
-         * @description Everything about one run but its series and its output. ``facts`` tells what it was made in: ``environment``, ``hardware``,
-         *         ``git``, ``source``, ``command``, ``seeds``.
-         */
-        RunDetails: {
-            run: components["schemas"]["RunRow"];
-            seed: number | null;
-            error: string | null;
-            heartbeat_at: string;
-            facts: Record<string, never>;
-            metrics: {
-                [key: string]: components["schemas"]["MetricSummary"];
-            };
-            artifacts: components["schemas"]["Artifact"][];
-            children: string[];
-        };
-        /**
-         * MetricSummary
-         * @description Of all points of one metric. ``last``, ``minimum`` and ``maximum`` are ``None`` where there was no number (only NaN).
-         */
-        MetricSummary: {
-            last: number | null;
-            minimum: number | null;
-            maximum: number | null;
-            step: number;
-            at: string;
-            count: number;
-        };
-        /** Artifact */
-        Artifact: {
-            name: string;
-            digest: string;
-            size_bytes: number;
-            at: string;
-        };
-        /**
-         * Ingested
-         * @description How far a writer's frames are in: everything before ``offset`` is committed.
-         */
-        Ingested: {
-            offset: number;
-        };
-        /**
-         * RunLog
-         * @description A part of a run's output in its order; go on with ``after=next_after``. ``complete`` when the run has ended and this is its last.
-         */
-        RunLog: {
-            pieces: components["schemas"]["OutputPiece"][];
-            next_after: number;
-            complete: boolean;
-        };
-        /**
-         * OutputPiece
-         * @description Some output as it came; it may begin and end inside a line.
-         */
-        OutputPiece: {
-            stream: string;
-            at: string;
-            text: string;
-        };
-        /**
-         * Series
-         * @description A metric's curve in at most as many entries as were asked for; ``count`` is how many points there are.
-         *
-         *         The lists have one length. ``times`` are microseconds since 1970; a value is ``None`` where it was not a finite number.
-         */
-        Series: {
-            name: string;
-            count: number;
-            steps: number[];
-            times: number[];
-            last: (number | null)[];
-            minimum: (number | null)[];
-            maximum: (number | null)[];
-        };
-        /**
          * Page[ServingProcess]
          * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
@@ -2096,49 +1768,397 @@ export interface components {
             next_cursor: string | null;
         };
         /**
-         * Acknowledgement
-         * @description What a serving process says of a route: it has ``loaded`` it, is ``serving`` by it, or ``failed`` to load it.
+         * Performance
+         * @description Figures over matured, labelled rows; ``None`` where these are too few for an interval.
+         *
+         *         ``bias`` is what came minus what was predicted. ``waiting`` rows are of blocks that have not matured, ``unlabelled`` ones have, and
+         *         got no label. ``enough`` says whether there are blocks enough to say anything.
          */
-        Acknowledgement: {
+        Performance: {
+            auc: components["schemas"]["Interval"] | null;
+            bias: components["schemas"]["Interval"] | null;
+            blocks: number;
+            brier: components["schemas"]["Interval"] | null;
+            by_block: components["schemas"]["BlockPerformance"][];
+            enough: boolean;
+            log_loss: components["schemas"]["Interval"] | null;
+            rows: number;
+            unit: string;
+            unlabelled: number;
+            waiting: number;
+        };
+        /**
+         * PerformanceReport
+         * @description How an endpoint did on answers by event time from ``start`` to before ``end``, as of the project's event time ``at``.
+         *
+         *         Of several answers for one key the newest counts. ``answers`` are those by key, ``errors`` the requests that got one, ``versions``
+         *         the answers by the version that gave them.
+         */
+        PerformanceReport: {
+            answers: number;
+            at: string;
+            end: string | null;
+            endpoint: string;
+            errors: number;
+            figures: components["schemas"]["Performance"];
+            start: string | null;
+            versions: {
+                [key: string]: number;
+            };
+            /** @enum {unknown} */
+            word: "measured" | "not enough data yet";
+        };
+        /** Pin */
+        Pin: {
+            number: number;
+            owner: string;
+            view: string;
+        };
+        /**
+         * Preview
+         * @description Some rows as JSON can hold them; times are ISO text with their offset.
+         */
+        Preview: {
+            columns: components["schemas"]["Column"][];
+            rows: (string | number | boolean | null)[][];
+            total: number;
+        };
+        /**
+         * Project
+         * @description ``event_time`` stands still between the driver's moves when ``clock`` is ``replay``, and is ``None`` on the wall clock.
+         */
+        Project: {
+            /** @enum {unknown} */
+            clock: "replay" | "wall";
+            created_at: string;
+            event_time: string | null;
+            slug: string;
+            title: string;
+        };
+        /**
+         * PushResult
+         * @description ``added`` rows were new; every view version in ``views`` answers with them already.
+         */
+        PushResult: {
+            added: number;
+            known: number;
+            views: string[];
+            waiting: components["schemas"]["Waiting"][];
+        };
+        /**
+         * Report
+         * @description A stored report of either kind.
+         */
+        Report: {
+            at: string;
+            endpoint: string;
+            id: number;
+            /** @enum {unknown} */
+            kind: "performance" | "skew";
+            /** @default null */
+            performance: components["schemas"]["PerformanceReport"] | null;
+            /** @default null */
+            skew: components["schemas"]["SkewReport"] | null;
+        };
+        /**
+         * RequestField
+         * @description A field that a request must name; ``dtype`` as in definitions. A key or the event time can't be null, others can.
+         */
+        RequestField: {
+            dtype: string;
+            name: string;
+            /** @default false */
+            required: boolean;
+        };
+        /**
+         * Revert
+         * @description What a revert did: the version whose definition and data are current again, under its new number, and its online rows.
+         */
+        Revert: {
+            of: number;
+            online_rows: number;
+            version: components["schemas"]["AssetVersion"];
+        };
+        /**
+         * Route
+         * @description One route of an endpoint. Epochs count up and are never used again; a rollback is a new epoch with an old document.
+         */
+        Route: {
+            /** @enum {unknown} */
+            cause: "deploy" | "rollback";
+            created_at: string;
+            created_by: string;
+            document: components["schemas"]["RouteDocument"];
             endpoint: string;
             epoch: number;
-            /** @enum {unknown} */
-            state: "failed" | "loaded" | "serving";
+            /** @default false */
+            in_force: boolean;
+            reason: string;
+            ungated: boolean;
+        };
+        /**
+         * RouteDocument
+         * @description Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
+         *
+         *         ``onnx`` is the digest of the model's blob; ``features`` its inputs in order and ``output`` the name of what it answers; ``uses`` the views that give them, none for a model
+         *         whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code.
+         */
+        RouteDocument: {
+            endpoint: string;
+            features: string[];
+            fields: components["schemas"]["RequestField"][];
+            /** @default [] */
+            key: string[];
+            model: string;
+            number: number;
+            onnx: string;
+            /** @default probability */
+            output: string;
+            sources: {
+                [key: string]: string;
+            };
+            /** @default null */
+            time: string | null;
+            /** @default null */
+            training_set: components["schemas"]["VersionRef"] | null;
+            /** @default [] */
+            uses: components["schemas"]["UsedView"][];
+            /** @default [] */
+            views: components["schemas"]["ServedView"][];
+        };
+        /**
+         * RunDetails
+         * @description Everything about one run but its series and its output. ``facts`` tells what it was made in: ``environment``, ``hardware``,
+         *         ``git``, ``source``, ``command``, ``seeds``.
+         */
+        RunDetails: {
+            artifacts: components["schemas"]["Artifact"][];
+            children: string[];
+            error: string | null;
+            facts: Record<string, never>;
+            heartbeat_at: string;
+            metrics: {
+                [key: string]: components["schemas"]["MetricSummary"];
+            };
+            run: components["schemas"]["RunRow"];
+            seed: number | null;
+        };
+        /**
+         * RunLog
+         * @description A part of a run's output in its order; go on with ``after=next_after``. ``complete`` when the run has ended and this is its last.
+         */
+        RunLog: {
+            complete: boolean;
+            next_after: number;
+            pieces: components["schemas"]["OutputPiece"][];
+        };
+        /**
+         * RunRow
+         * @description One line of the runs table. ``status`` is running, finished, failed, pruned, stopped or lost; ``metrics`` holds last values.
+         */
+        RunRow: {
+            actor: string;
+            duration_seconds: number;
+            ended_at: string | null;
+            experiment: string | null;
+            id: string;
+            metrics: {
+                [key: string]: number | null;
+            };
+            name: string;
+            params: Record<string, never>;
+            parent: string | null;
+            project: string;
+            started_at: string;
+            status: string;
+            tags: {
+                [key: string]: string;
+            };
+            title: string | null;
+        };
+        /**
+         * Series
+         * @description A metric's curve in at most as many entries as were asked for; ``count`` is how many points there are.
+         *
+         *         The lists have one length. ``times`` are microseconds since 1970; a value is ``None`` where it was not a finite number.
+         */
+        Series: {
+            count: number;
+            last: (number | null)[];
+            maximum: (number | null)[];
+            minimum: (number | null)[];
+            name: string;
+            steps: number[];
+            times: number[];
+        };
+        /**
+         * ServedView
+         * @description A feature view as a route pins it.
+         */
+        ServedView: {
+            number: number;
+            view: string;
+        };
+        /**
+         * ServingProcess
+         * @description A serving process and how far it is with the endpoint's route; ``alive`` when it was seen within the last seconds.
+         */
+        ServingProcess: {
+            alive: boolean;
+            /** @default null */
+            epoch: number | null;
             /** @default  */
             message: string;
+            process: string;
+            seen_at: string;
+            started_at: string;
+            /** @default null */
+            state: string | null;
+            url: string;
+        };
+        /**
+         * Signature
+         * @description The compatibility contract: features by name, in the order of the model's matrix, and what it answers.
+         */
+        Signature: {
+            inputs: components["schemas"]["Field"][];
+            outputs: components["schemas"]["Field"][];
+        };
+        /**
+         * SkewReport
+         * @description What was served against what the same rows give today, as known at their time.
+         *
+         *         Two values agree when they differ by at most ``tolerance`` relative to the larger, or to 1 where both are smaller; missing agrees with
+         *         missing only.
+         */
+        SkewReport: {
+            cells: number;
+            differing: number;
+            end: string | null;
+            endpoint: string;
+            features?: components["schemas"]["FeatureSkew"][];
+            largest: number;
+            rows: number;
+            start: string | null;
+            tolerance: number;
+        };
+        /**
+         * StepKey
+         * @description What a step's result is cached under, kept part by part, so that the first part that differs can be named.
+         *
+         *         ``code`` and ``gates`` map what a function can reach to digests, ``inputs`` names to the versions' digests.
+         */
+        StepKey: {
+            code: {
+                [key: string]: string;
+            };
+            definition: string;
+            gates?: {
+                [key: string]: string;
+            };
+            inputs: {
+                [key: string]: string;
+            };
+            parameters: {
+                [key: string]: string;
+            };
+            python: string;
+        };
+        /**
+         * TablePin
+         * @description One exact version of one table. ``rows`` and ``size_bytes`` are of the whole version, not of the commit.
+         */
+        TablePin: {
+            rows: number;
+            size_bytes: number;
+            table: string;
+            version: number;
         };
         /**
          * TrainingSetDetails
          * @description Rows before ``holdout_from`` train, those from it on judge. ``cut_off`` is the last event time whose label has matured.
          */
         TrainingSetDetails: {
-            pin: components["schemas"]["TablePin"];
-            rows: number;
-            features: string[];
-            key: string[];
+            block: string;
+            cut_off: string;
             entities: string[];
-            time: string;
-            label: string;
-            label_within: string;
+            features: string[];
             holdout_from: string | null;
             holdout_rows: number;
-            cut_off: string;
-            time_min: string | null;
-            time_max: string | null;
-            unlabelled: number;
-            block: string;
-            zone: string;
-            spine: components["schemas"]["VersionRef"];
+            key: string[];
+            label: string;
             label_dataset: components["schemas"]["VersionRef"];
+            label_within: string;
+            pin: components["schemas"]["TablePin"];
+            rows: number;
+            spine: components["schemas"]["VersionRef"];
+            time: string;
+            time_max: string | null;
+            time_min: string | null;
+            unlabelled: number;
             views: components["schemas"]["UsedView"][];
+            zone: string;
         };
-        Error: {
-            error: {
-                /** @enum {string} */
-                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full";
-                message: string;
-                details: Record<string, never>;
+        /**
+         * Truth
+         * @description What came of it: ``known``, ``waiting`` within the label's horizon, ``unlabelled`` past it, ``none`` where the model has no label.
+         */
+        Truth: {
+            /** @enum {unknown} */
+            state: "known" | "none" | "unlabelled" | "waiting";
+            /** @default null */
+            value: number | null;
+        };
+        /**
+         * UsedView
+         * @description A view version as one training set uses it: looked up by which columns, its features under which names.
+         */
+        UsedView: {
+            by: {
+                [key: string]: string;
             };
+            columns: string[];
+            /** @default  */
+            definition_digest: string;
+            details: components["schemas"]["FeatureViewDetails"];
+            /** @default [] */
+            inputs: components["schemas"]["UsedView"][];
+            number: number;
+            prefix: string;
+            view: string;
+        };
+        /**
+         * Verification
+         * @description The exported model against the original on real rows; ``largest_difference`` is in the answer's unit, relative above one.
+         *
+         *         ``rows_with_missing`` counts real rows with a missing value, ``rows_with_gaps`` those in which one was taken away on purpose;
+         *         ``takes_missing`` is false for a model that refuses missing values.
+         */
+        Verification: {
+            largest_difference: number;
+            rows: number;
+            /** @default 0 */
+            rows_with_gaps: number;
+            rows_with_missing: number;
+            /** @default true */
+            takes_missing: boolean;
+            tolerance: number;
+        };
+        /**
+         * VersionRef
+         * @description ``name@number``, the address of a version inside its project.
+         */
+        VersionRef: {
+            name: string;
+            number: number;
+        };
+        /**
+         * Waiting
+         * @description A view version whose online rows are behind its dataset, and why.
+         */
+        Waiting: {
+            reason: string;
+            view: string;
         };
     };
     responses: never;
@@ -2190,11 +2210,11 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    slug: string;
-                    title?: string;
                     /** @enum {unknown} */
                     clock?: "replay" | "wall";
                     event_time?: string | null;
+                    slug: string;
+                    title?: string;
                 };
             };
         };
@@ -2334,13 +2354,13 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    number: number;
                     key: components["schemas"]["StepKey"];
+                    number: number;
+                    run_id?: string | null;
+                    seconds: number;
                     trace: {
                         [key: string]: string;
                     };
-                    seconds: number;
-                    run_id?: string | null;
                 };
             };
         };
@@ -2414,11 +2434,11 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    figures: Record<string, never>;
                     gate: string;
                     passed: boolean;
-                    word: string;
                     reason: string;
-                    figures: Record<string, never>;
+                    word: string;
                 };
             };
         };
@@ -2774,10 +2794,10 @@ export interface operations {
                 "application/json": {
                     definition: components["schemas"]["DatasetDefinition"];
                     definition_digest: string;
-                    staged: string;
                     expectations?: components["schemas"]["Expectations"] | null;
-                    source?: string;
                     replace?: boolean;
+                    source?: string;
+                    staged: string;
                 };
             };
         };
@@ -3029,9 +3049,9 @@ export interface operations {
             content: {
                 "application/json": {
                     drafts: components["schemas"]["DefinitionDraft"][];
-                    source?: string | null;
-                    prune?: boolean;
                     dry_run?: boolean;
+                    prune?: boolean;
+                    source?: string | null;
                 };
             };
         };
@@ -3206,8 +3226,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    reference: string;
                     reason?: string;
+                    reference: string;
                 };
             };
         };
@@ -3247,8 +3267,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    reference: string;
                     reason: string;
+                    reference: string;
                 };
             };
         };
@@ -3288,8 +3308,8 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": {
-                    start?: string | null;
                     end?: string | null;
+                    start?: string | null;
                 };
             };
         };
@@ -3329,8 +3349,8 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": {
-                    start?: string | null;
                     end?: string | null;
+                    start?: string | null;
                 };
             };
         };
@@ -3538,6 +3558,39 @@ export interface operations {
             };
         };
     };
+    "serving.live_epochs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: number;
+                    };
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "access.list_events": {
         parameters: {
             query?: {
@@ -3662,8 +3715,8 @@ export interface operations {
                     definition_digest: string;
                     details: components["schemas"]["FeatureViewDetails"];
                     inputs: components["schemas"]["VersionRef"][];
-                    staged?: string | null;
                     run_id?: string | null;
+                    staged?: string | null;
                     why?: string;
                 };
             };
@@ -3737,11 +3790,11 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    definition_digest: string;
                     content_digest: string;
-                    why: string;
+                    definition_digest: string;
                     details: components["schemas"]["ModelDetails"];
                     run_id?: string | null;
+                    why: string;
                 };
             };
         };
@@ -3850,6 +3903,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Pin_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "feature_store.catch_up": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushResult"];
                 };
             };
             /** @description What went wrong */
@@ -4186,9 +4272,9 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    writer: string;
-                    offset: number;
                     frames: string;
+                    offset: number;
+                    writer: string;
                 };
             };
         };
@@ -4363,12 +4449,12 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    url: string;
-                    started_at: string;
                     acknowledgements?: components["schemas"]["Acknowledgement"][];
                     minutes?: {
                         [key: string]: components["schemas"]["Minute"][];
                     } | null;
+                    started_at: string;
+                    url: string;
                 };
             };
         };
@@ -4408,8 +4494,8 @@ export interface operations {
                 "application/json": {
                     definition_digest: string;
                     details: components["schemas"]["TrainingSetDetails"];
-                    staged: string;
                     run_id?: string | null;
+                    staged: string;
                     why?: string;
                 };
             };
