@@ -91,8 +91,11 @@ class ModelBuild:
         if self.definition.search is not None and known is None:
             return self._study(executor, folder, rows)
         parameters = known or {name: parameter.default for name, parameter in self.definition.parameters.items()}
-        done = executor.submit(fit, self._fit(rows, parameters, "training", folder / "fitted.pickle")).result()
-        return self._succeeded(done), done.metrics
+        # A refresh meets a champion that was refitted on all its rows. Kept from its newest fifth by a split inside the function, it lost
+        # 0.009 of AUC on the flights of April (day-blocked, significant) by age alone, and an unchanged recipe failed its gate.
+        whole = known is not None and self.definition.refit
+        done = executor.submit(fit, self._fit(rows, parameters, "training", folder / "fitted.pickle", refit=whole)).result()
+        return self._succeeded(done), {} if whole else done.metrics  # figures on rows that it trained on are none of the version's
 
     def _tuned_parameters(self) -> dict[str, Value] | None:
         """What a study of this very recipe has found already: a refresh on newer rows is not tuned again."""
