@@ -16,7 +16,7 @@ WORKERS ?= 2
 export PATH := $(TOOLS):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check lint types contracts ui-check pytest torture bench lock api system clean
+.PHONY: help install demo test check lint types contracts ui-check pytest torture bench lock api reference system clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ lock: $(VENV)/.installed ## renew requirements/ and ui/package-lock.json, withou
 
 api: $(VENV)/.installed ui/node_modules/.installed ## renew the page's types from the operations
 	@$(PY) -m clew.server.openapi > ui/openapi.json && cd ui && npm run --silent api
+
+reference: $(VENV)/.installed ## renew docs/reference from the docstrings
+	@$(PY) docs/make_reference.py
 
 clean: ## remove what make made
 	rm -rf $(VENV) ui/node_modules src/clew/server/static build dist
