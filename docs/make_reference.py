@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,6 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), "utf-8")
-        print(f"wrote docs/reference/{name}", file=sys.stderr)
 
 
 if __name__ == "__main__":
