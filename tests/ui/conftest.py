@@ -173,15 +173,16 @@ def _chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # One module long and no longer: as long as Playwright is open, this thread has a running event loop, and other tests want their own.
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=_chromium(), args=_FLAGS)
         yield opened
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     if not (STATIC / "index.html").is_file():
         pytest.skip("the page is not built: make install, or npm run build in ui/")
@@ -189,7 +190,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def story(server: LiveServer) -> Story:
     return tell(server)
 
@@ -207,7 +208,7 @@ def page(browser: Browser, server: LiveServer) -> Iterator[Page]:
     assert not problems, problems
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server over a folder in which nothing was done yet."""
     folder: Path = tmp_path_factory.mktemp("nothing")
