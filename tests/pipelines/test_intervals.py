@@ -177,3 +177,11 @@ def test_auc_does_not_care_for_the_scale_of_scores(seed: int, scale: float, shif
     assert auc_interval(labels, np.round(scores * 100) * scale + shift, blocks).estimate == pytest.approx(
         auc_interval(labels, scores, blocks).estimate
     )
+
+
+def test_an_interval_of_auc_over_two_blocks_ends_where_auc_does() -> None:
+    rng = np.random.default_rng(4)
+    labels, blocks = rng.random(60) < 0.5, np.repeat([0, 1], 30)
+    scores = np.where(blocks == 0, labels + rng.random(60) / 2, rng.random(60))
+    interval = auc_interval(labels, scores, blocks)
+    assert 0 <= interval.low <= interval.estimate <= interval.high <= 1

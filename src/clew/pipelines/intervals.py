@@ -7,7 +7,7 @@ Efron and Tibshirani (1993), *An Introduction to the Bootstrap*, section 6 (stan
 DeLong, DeLong and Clarke-Pearson (1988): AUC as the share of ordered pairs, ties counting half.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -144,11 +144,15 @@ def _resampling(labels: npt.ArrayLike, codes: Integers, count: int, seed: int) -
 def auc_interval(
     labels: npt.ArrayLike, scores: npt.ArrayLike, blocks: npt.NDArray[np.generic], *, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """AUC with an interval from the bootstrap over whole blocks: its standard error, and Student's t over the blocks."""
+    """AUC with an interval from the bootstrap over whole blocks: its standard error, and Student's t over the blocks.
+
+    The interval ends at 0 and 1, where AUC does; over two or three blocks it may fill all of that, and says nothing.
+    """
     codes, count = _codes(blocks)
     resampling = _resampling(labels, codes, count, seed)
     values = resampling.auc(pair_counts(labels, scores, codes, count))
-    return _student(float(values[0]), float(values[1:].std(ddof=1)), level, count, len(codes))
+    found = _student(float(values[0]), float(values[1:].std(ddof=1)), level, count, len(codes))
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def auc_difference(

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clew.definitions import AnyDefinition, FunctionRef, kind_of
+from clew.definitions import FunctionRef, kind_of
 from clew.errors import Conflict, Invalid
 from clew.identifiers import check_slug
 
 if TYPE_CHECKING:
     from clew.sdk.assets import Declared
 
-__all__ = ["all_declared", "caller_file", "declare", "declared", "definitions", "forget", "function_ref", "ordinary_function"]
+__all__ = ["all_declared", "caller_file", "declare", "declared", "forget", "function_ref", "ordinary_function"]
 
 _DECLARED: dict[tuple[str, str], "Declared"] = {}
 _CLASHES: dict[tuple[str, str], tuple[str, str]] = {}
@@ -71,7 +71,3 @@ def ordinary_function(function: Callable[..., Any], decorator: str) -> None:
         )
     if not inspect.isfunction(function):
         raise Invalid(f"{decorator} decorates a function, not {function!r}")
-
-
-def definitions() -> list[AnyDefinition]:
-    return [asset.definition for asset in all_declared()]
