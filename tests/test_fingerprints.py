@@ -117,6 +117,22 @@ STALE = {
         {"inner": "def f(): return 1", "steps": "import inner\ndef step(name='f'): return getattr(inner, name)()"},
         {"inner": "def f(): return 2"},
     ),
+    "a constant that a dynamically used module imports": (
+        {
+            "config": "LIMIT = 1",
+            "inner": "from config import LIMIT\ndef f(): return LIMIT",
+            "steps": "import inner\ndef step(n='f'): return getattr(inner, n)()",
+        },
+        {"config": "LIMIT = 22222"},
+    ),
+    "a table that a dynamically used module imports": (
+        {
+            "config": "T = {'a': 1}",
+            "inner": "from config import T\ndef f(): return T",
+            "steps": "import inner\ndef step(n='f'): return getattr(inner, n)()",
+        },
+        {"config": "T = {'a': 2}"},
+    ),
     "a nested function": (
         {"steps": "def step():\n    def g(): return 1\n    return g()"},
         {"steps": "def step():\n    def g(): return 2\n    return g()"},

@@ -96,10 +96,26 @@ class LocalBackend:
                 return operation.function(inside, **values)
         if operation.kind == "write":
             return context.run_write(lambda inside: access.once(inside, operation, values, key))
-        with context.writing() as inside:
-            now = access.enter(inside, operation).now
-            access.record(inside, operation, values)
-        return operation.function(replace(context, now=now), **values)
+        return self._staged(context, operation, values, key)
+
+    def _staged(self, context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> Any:
+        """A staged operation commits by itself; its response is kept afterwards, so that a repeated request is no second effect."""
+        from clew.access import service as access
+
+        def admit(inside: Context) -> tuple[Context, bytes | None]:
+            entered = access.enter(inside, operation)
+            seen = access.seen_response(entered, operation, values, key)
+            if seen is None:
+                access.record(entered, operation, values)
+            return entered, seen
+
+        entered, seen = context.run_write(admit)
+        if seen is not None:
+            return msgspec.json.decode(seen, type=operation.returns)
+        result = operation.function(replace(context, now=entered.now), **values)
+        if key is not None:
+            context.run_write(lambda inside: access.keep_response(inside, operation, values, key, result))
+        return result
 
     def upload(self, source: "bytes | Path") -> "Blob":
         from clew.access import service as access

@@ -280,7 +280,10 @@ class _Walk:
         assert file is not None  # is_project_file says no to None
         words = [_source_digest(Path(file))]
         for key, value in sorted(vars(module).items()):
-            if isinstance(value, types.ModuleType) or (callable(value) and getattr(value, "__module__", None) != module.__name__):
+            # Values that another module gave: the source of this one only names them. A private container is a cache more often than not.
+            given = isinstance(value, _PLAIN) or (isinstance(value, tuple | list | dict | set | frozenset) and not key.startswith("_"))
+            foreign = callable(value) and getattr(value, "__module__", None) != module.__name__
+            if isinstance(value, types.ModuleType) or foreign or (given and not key.startswith("__")):
                 words.append(f"{key} {self.visit(value, f'{module.__name__}.{key}')}")
         found = _digest("\n".join(words))
         self.parts[f"{module.__name__} (whole file)"] = found

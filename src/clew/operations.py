@@ -51,7 +51,7 @@ class Context:
     """What a service function may touch. ``now`` is the project's event time; ``db`` is inside the call's one transaction.
 
     A *read* or *write* operation gets ``db``. A *staged* one does the work on blobs and tables first, and opens short transactions
-    itself with ``reading`` and ``writing``.
+    itself with ``reading`` and ``run_write``.
     """
 
     project: str
@@ -66,17 +66,12 @@ class Context:
     @property
     def db(self) -> "Connection":
         if self.connection is None:
-            raise AssertionError("a staged operation opens its transactions with context.reading() or context.writing()")
+            raise AssertionError("a staged operation opens its transactions with context.reading() or context.run_write()")
         return self.connection
 
     @contextmanager
     def reading(self) -> Iterator["Context"]:
         with self.database.read() as connection:
-            yield replace(self, connection=connection)
-
-    @contextmanager
-    def writing(self) -> Iterator["Context"]:
-        with self.database.write() as connection:
             yield replace(self, connection=connection)
 
     def run_write(self, function: Callable[["Context"], R]) -> R:

@@ -60,6 +60,7 @@ class Served:
 
 @pytest.fixture
 def served(backend: LocalBackend) -> Iterator[Served]:
+    backend.call(set_event_time, START + timedelta(days=5))
     airline = Airline(backend, flights(), START + timedelta(days=2))
     before = int(airline.border.timestamp() * 1e6)
     airline.ingest(SCHEDULE, schedule_rows(airline.frame.filter(pl.col("published").dt.epoch("us") < before)))
@@ -109,7 +110,6 @@ def _replay(made: Served) -> None:
         del arrivals[: len(known)]
         made.identifiers.append(made.ask(row))
     _push(airline, arrivals)
-    airline.backend.call(set_event_time, START + timedelta(days=5))
 
 
 def _push(airline: Airline, arrivals: list[tuple[datetime, str, dict[str, Any]]]) -> None:

@@ -1,5 +1,6 @@
 """Projects and their event clock, and what surrounds every operation: permission, audit, idempotency."""
 
+import hashlib
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from clew.access.schema import Clock, Project, projects
-from clew.clock import wall_now
+from clew.clock import to_micros, wall_now
 from clew.errors import Conflict, Invalid, NotFound
 from clew.identifiers import check_slug
 from clew.operations import Context, Operation, Page, operation
@@ -17,13 +18,16 @@ from clew.storage.events import read_events
 from clew.storage.schema import Event, audit, blob_owners, idempotency_keys
 
 __all__ = [
-    "create_project", "enter", "ensure_project", "get_project", "list_events", "list_projects", "once", "own_blob", "owns_blob", "record", "set_event_time",
+    "create_project", "enter", "ensure_project", "get_project", "keep_response", "list_events", "list_projects", "once", "own_blob",
+    "owns_blob", "record", "seen_response", "set_event_time",
 ]  # fmt: skip
 
 
 @operation("POST /projects", permission="projects.create", kind="write")
 def create_project(context: Context, slug: str, title: str = "", clock: Clock = "wall", event_time: datetime | None = None) -> Project:
     """A new project; ``clock="replay"`` needs the event time at which it opens."""
+    if event_time is not None:
+        to_micros(event_time)  # refuses a time without a zone
     if (clock == "replay") != (event_time is not None):
         raise Invalid("a project on the replay clock is opened with an event_time, and one on the wall clock without")
     if _find(context, check_slug(slug, "project")) is not None:
@@ -48,8 +52,11 @@ def get_project(context: Context) -> Project:
 
 @operation("PUT /projects/{project}/clock", permission="projects.clock", kind="write")
 def set_event_time(context: Context, event_time: datetime) -> Project:
-    """Move the event clock of a replay forwards. The first call on a project without events of its own turns it into a replay."""
+    """Move the event clock of a replay forwards. The first call opens a project for replay, as long as nothing has happened in it."""
+    to_micros(event_time)  # refuses a time without a zone
     project = get_project(context)
+    if project.clock == "wall" and read_events(context, limit=1).items:
+        raise Conflict(f"{project.slug!r} lives by the wall clock already; open a new project for a replay, before anything happens in it")
     if project.event_time is not None and event_time < project.event_time:
         raise Conflict(f"event time of {project.slug!r} is {project.event_time.isoformat()} already and only moves forwards")
     context.db.execute(sa.update(projects).where(projects.c.slug == context.project).values(clock="replay", event_time=event_time))
@@ -59,7 +66,7 @@ def set_event_time(context: Context, event_time: datetime) -> Project:
 @operation("GET /projects/{project}/events", permission="projects.read", kind="read")
 def list_events(context: Context, after: int = 0, limit: int = 100, newest_first: bool = False) -> Page[Event]:
     """What happened in the project."""
-    return read_events(context, after, min(limit, 1_000), newest_first=newest_first)
+    return read_events(context, after, max(1, min(limit, 1_000)), newest_first=newest_first)
 
 
 def ensure_project(context: Context) -> None:
@@ -86,18 +93,38 @@ def enter(context: Context, operation: Operation) -> Context:
 def once(context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> Any:
     """Run a write, with its audit row; a key that was seen answers with the response that it had."""
     context = enter(context, operation)
-    if key is not None:
-        seen = context.db.execute(sa.select(idempotency_keys).where(idempotency_keys.c.key == key)).one_or_none()
-        if seen is not None:
-            if seen.operation != operation.name:
-                raise Conflict(f"the idempotency key {key!r} was used for {seen.operation}; use a fresh one for {operation.name}")
-            return msgspec.json.decode(seen.response, type=operation.returns)
+    seen = seen_response(context, operation, values, key)
+    if seen is not None:
+        return msgspec.json.decode(seen, type=operation.returns)
     result = operation.function(context, **values)
     record(context, operation, values)
-    if key is not None:
-        row = {"key": key, "operation": operation.name, "response": msgspec.json.encode(result), "at": wall_now()}
-        context.db.execute(sa.insert(idempotency_keys).values(**row))
+    keep_response(context, operation, values, key, result)
     return result
+
+
+def seen_response(context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> bytes | None:
+    """The response that a key has had already, as JSON. Raises ``Conflict`` for a key that was used for something else."""
+    if key is None:
+        return None
+    seen = context.db.execute(sa.select(idempotency_keys).where(idempotency_keys.c.key == key)).one_or_none()
+    if seen is None:
+        return None
+    if seen.operation != _request(context, operation, values):
+        raise Conflict(f"the idempotency key {key!r} was used for another request; use a fresh one for {operation.name}")
+    return bytes(seen.response)
+
+
+def keep_response(context: Context, operation: Operation, values: dict[str, Any], key: str | None, result: Any) -> None:
+    """Keep the response with its key, in the transaction of the effect."""
+    if key is not None:
+        row = {"key": key, "operation": _request(context, operation, values), "response": msgspec.json.encode(result), "at": wall_now()}
+        context.db.execute(sa.insert(idempotency_keys).values(**row))
+
+
+def _request(context: Context, operation: Operation, values: dict[str, Any]) -> str:
+    """What a key stands for: the operation, and a digest of project and arguments."""
+    content = msgspec.json.encode([context.project, values], order="sorted")
+    return f"{operation.name} {hashlib.sha256(content).hexdigest()[:32]}"
 
 
 _UNAUDITED = {

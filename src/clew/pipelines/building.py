@@ -16,7 +16,7 @@ from clew.pipelines.executors import Executor
 from clew.pipelines.graph import Graph, inputs_of
 from clew.pipelines.planning import Planner
 from clew.pipelines.schema import StepKey
-from clew.pipelines.tracing import tracing
+from clew.pipelines.tracing import own_folders, tracing
 
 if TYPE_CHECKING:
     from clew.sdk.assets import Asset, Declared
@@ -134,7 +134,7 @@ class Builder:
         settings = self.backend.settings
         refs = {name: VersionRef(version.name, version.number) for name, version in inputs.items()}
         try:
-            with tracing(settings.root, (settings.home,)) as trace:
+            with tracing(settings.root, own_folders(settings)) as trace:
                 version = self._make_table(asset, refs, why)
         except BuildFailed as error:
             raise BuildFailed(f"{asset.name}: {error.message}", asset=asset.name, **error.details) from error

@@ -101,7 +101,7 @@ def fit(task: Fit) -> Fitted:
     """Run the model's function. A failure is told in the answer, so that the other trials of a study go on."""
     from clew import backend as backends
     from clew.feature_store.functions import load_function
-    from clew.pipelines.tracing import tracing
+    from clew.pipelines.tracing import own_folders, tracing
 
     settings = task.settings
     if backends.active() is None:
@@ -125,7 +125,7 @@ def fit(task: Fit) -> Fitted:
     watch = _Watch(task.rule)
     recorded.observer = watch
     try:
-        with recorded, tracing(settings.root, (settings.home, task.rows.path.parent)) as seen:
+        with recorded, tracing(settings.root, (*own_folders(settings), task.rows.path.parent)) as seen:
             _note(recorded, task, data)
             runs = {wants_run[0]: recorded} if wants_run else {}
             fitted = function(data, **dict(task.parameters), **seeds, **runs)

@@ -31,7 +31,7 @@ def list_builds(context: Context, asset: str, limit: int = 20) -> Page[BuildReco
         sa.select(builds)
         .where(builds.c.project == context.project, builds.c.asset == asset)
         .order_by(builds.c.id.desc())
-        .limit(min(limit, 200))
+        .limit(max(1, min(limit, 200)))
     )
     return Page([
         BuildRecord(row.asset, row.number, msgspec.convert(row.key, StepKey), row.trace, row.run_id, row.seconds, row.built_at)
@@ -47,3 +47,7 @@ def record_verdict(
     catalog.add_verdict(context, gate=gate, model=model, number=number, passed=passed, word=word, reason=reason, figures=figures)
     if not passed:
         catalog.mark_version(context, model, number, "rejected", f"{gate}: {word}: {reason}")
+        return
+    version = catalog.get_version(context, model, number)
+    if version.state == "rejected" and version.state_reason.startswith(f"{gate}: "):
+        catalog.mark_version(context, model, number, "ready", "")  # the same version, before a gate that was mended

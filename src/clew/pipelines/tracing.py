@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from clew.fingerprints import is_project_file
+from clew.settings import Settings
+from clew.storage.blobs import local_folder
 
-__all__ = ["Trace", "file_state", "matches", "tracing", "variable_state"]
+__all__ = ["Trace", "file_state", "matches", "own_folders", "tracing", "variable_state"]
 
 _READERS = {
     "polars": (
@@ -96,6 +98,12 @@ def _paths(source: Any) -> Iterator[str]:  # Any: whatever a reader takes
             yield from sorted(glob.glob(text, recursive=True))
         else:
             yield text
+
+
+def own_folders(settings: Settings) -> tuple[Path, ...]:
+    """Where Clew itself keeps things: what it reads there is no input of a step."""
+    storage = local_folder(settings.storage_url)
+    return (settings.home,) if storage is None else (settings.home, storage)
 
 
 def file_state(path: Path) -> str:

@@ -164,13 +164,6 @@ class Database:
             connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _TURNS_KEY})
             yield
 
-    def data_version(self) -> int:
-        """A number that changes when another connection has committed: a cheap *is there something new?* on SQLite."""
-        if not self.is_sqlite:
-            raise Invalid("data_version is SQLite's; poll the event sequence on PostgreSQL")
-        with self._engine.connect() as connection:
-            return int(connection.exec_driver_sql("pragma data_version").scalar_one())
-
     def migrate(self) -> None:
         """Bring the schema to the newest revision, under an exclusive lock; safe to call from many processes at once."""
         from clew.migrations.migrate import upgrade
@@ -197,6 +190,8 @@ def _translated() -> Iterator[None]:
     """The driver's words for *full* and *not there* in ours."""
     try:
         yield
+    except OverflowError as error:
+        raise Invalid("a number of the request is too large for the database: whole numbers reach 2**63 - 1") from error
     except sa.exc.OperationalError as error:
         text = str(error.orig)
         if "disk is full" in text or "disk I/O error" in text or "No space left" in text:
