@@ -39,15 +39,15 @@ class Counts:
     seconds_pushing: float = 0.0
 
 
-def month_files(folder: Path, start: datetime, end: datetime) -> list[str]:
-    """The months that a span touches, as ``2013-04``, with the one before: its last flights land after midnight."""
+def months_of(start: datetime, end: datetime) -> list[str]:
+    """The months that a span touches, as ``2013-04``."""
     months = pl.date_range(start.date().replace(day=1), end.date(), "1mo", eager=True)
     return [f"{day:%Y-%m}" for day in months]
 
 
 def arrivals(folder: Path, start: datetime, end: datetime) -> dict[str, pl.DataFrame]:
     """Per dataset the rows of the months replayed, with ``_at``, the instant at which each became known."""
-    months = month_files(folder, start, end)
+    months = months_of(start, end)
     flights = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months])
     weather = pl.concat([read_weather(folder / f"weather-{month}.csv").collect() for month in months])
     schedule = flights.select(*KEY, "dest", "tailnum", "distance", "published", _at="published")
@@ -62,7 +62,7 @@ def arrivals(folder: Path, start: datetime, end: datetime) -> dict[str, pl.DataF
 
 def instants(folder: Path, start: datetime, end: datetime, every: int) -> Iterator[tuple[datetime, list[dict[str, object]]]]:
     """Each departure time of the span with the flights to ask about: every n-th of all, in order."""
-    months = month_files(folder, start, end)
+    months = months_of(start, end)
     flights = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months]).sort(KEY)
     asked = flights.filter(pl.col("departs").is_between(start, end, closed="left")).gather_every(every)
     for (departs,), rows in asked.partition_by("departs", as_dict=True, maintain_order=True).items():

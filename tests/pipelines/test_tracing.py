@@ -135,3 +135,31 @@ def test_traces_nest(tmp_path: Path) -> None:
     with tracing(tmp_path) as outer, tracing(tmp_path) as inner:
         (tmp_path / "a").read_text("utf-8")
     assert isinstance(inner, Trace) and inner.files == outer.files != {}
+
+
+def test_a_folder_that_is_listed_counts_by_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lists.py").write_text("def names(folder):\n    return sorted(path.name for path in folder.iterdir())\n")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a.csv").write_text("1")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lists = importlib.import_module("lists")
+    with tracing(tmp_path) as trace:
+        assert lists.names(tmp_path / "parts") == ["a.csv"]
+    sys.modules.pop("lists")
+    record = trace.to_dict()
+    assert matches(record, tmp_path) is None
+    (tmp_path / "parts" / "a.csv").write_text("2")
+    assert matches(record, tmp_path) is None, "what a listed file holds was not read"
+    (tmp_path / "parts" / "b.csv").write_text("1")
+    assert matches(record, tmp_path) == "the file parts changed"
+
+
+def test_blocks_that_overlap_leave_the_readers_as_they_were(tmp_path: Path) -> None:
+    original = pl.read_csv
+    first, second = tracing(tmp_path), tracing(tmp_path)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert pl.read_csv is not original
+    second.__exit__(None, None, None)
+    assert pl.read_csv is original

@@ -1,5 +1,7 @@
 """A card says what is recorded, and what a gate found."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -19,7 +21,8 @@ def judged(local_backend: LocalBackend) -> LocalBackend:
         {"view": "weather", "log_loss": 0.4, "log_loss_without": 0.87, "fallback": "hold", "log_loss_fallback": 0.45},
         {"view": "calendar", "log_loss": 0.4, "log_loss_without": None, "fallback": None, "log_loss_fallback": None},
     ]
-    with local_backend.context("test").writing() as context:
+    with local_backend.database.write() as connection:
+        context = replace(local_backend.context("test"), connection=connection)
         catalog.add_verdict(
             context, gate="no_worse", model="late", number=1, passed=True, word="passed", reason="the first version",
             figures={"report": {"missing_views": missing}},

@@ -1,6 +1,7 @@
 """``clew models``, as a person calls it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_names_that_are_not_there_are_errors_that_teach(registered: LocalBackend
         call("late")
     with pytest.raises(NotFound, match=r"its newest is churn@2"):
         call("churn@9")
-    with registered.context("test").writing() as context:
+    with registered.database.write() as connection:
+        context = replace(registered.context("test"), connection=connection)
         catalog.add_version(
             context, kind="dataset", name="visits", definition_digest="d", content_digest="c", why="the first version", details={}
         )

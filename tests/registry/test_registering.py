@@ -92,7 +92,8 @@ def test_a_version_whose_files_were_never_uploaded_is_refused(
 def test_a_name_of_a_dataset_is_no_name_for_a_model(
     local_backend: LocalBackend, rows: pl.DataFrame, model: HistGradientBoostingClassifier
 ) -> None:
-    with local_backend.context("test").writing() as context:
+    with local_backend.database.write() as connection:
+        context = replace(local_backend.context("test"), connection=connection)
         catalog.add_version(
             context, kind="dataset", name="visits", definition_digest="d", content_digest="c", why="the first version", details={}
         )

@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,8 @@ def _judge(backend: LocalBackend, number: int) -> None:
     }  # fmt: skip
     reason = "AUC +0.0030, 95 % −0.0020 to +0.0080 (28 days, 25,358 rows); lower bound −0.0020 against −0.01"
     context = backend.context(backend.project)
-    with context.writing() as inside:
+    with backend.database.write() as connection:
+        inside = replace(context, connection=connection)
         catalog.add_verdict(
             inside, gate="no_worse", model="late", number=number, passed=True, word="no worse", reason=reason, figures=figures
         )

@@ -15,7 +15,6 @@ from clew.pipelines import service
 from clew.pipelines.executors import Executor
 from clew.pipelines.graph import Graph, inputs_of
 from clew.pipelines.planning import Planner
-from clew.pipelines.schema import StepKey
 from clew.pipelines.tracing import own_folders, tracing
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class Builder:
         why = self.planner.difference(asset, key) if latest else "the first version"
         began = time.monotonic()
         self.progress.started(asset.name)
-        made = self._make(asset, inputs, key, why)
+        made = self._make(asset, inputs, why)
         seconds = time.monotonic() - began
         self.backend.call(service.record_build, asset.name, made.version.number, key, made.trace, seconds, made.run_id)
         self.progress.finished(asset.name, f"{made.version.ref}: {made.version.why}")
@@ -125,12 +124,12 @@ class Builder:
             raise Invalid(f"{name} has no rows yet, so nothing can be built from it; `clew ingest {name} <file>` brings some")
         return self.backend.call(cut_tail, name).version
 
-    def _make(self, asset: "Asset", inputs: Mapping[str, AssetVersion], key: StepKey, why: str) -> Made:
+    def _make(self, asset: "Asset", inputs: Mapping[str, AssetVersion], why: str) -> Made:
         definition = asset.definition
         if isinstance(definition, ModelDefinition):
             from clew.pipelines.models import ModelBuild
 
-            return ModelBuild(self, asset, definition, inputs[definition.training_set], key, why).run()
+            return ModelBuild(self, asset, definition, inputs[definition.training_set], why).run()
         settings = self.backend.settings
         refs = {name: VersionRef(version.name, version.number) for name, version in inputs.items()}
         try:

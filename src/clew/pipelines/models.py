@@ -22,7 +22,6 @@ from clew.pipelines.comparison import Candidate, Verdict
 from clew.pipelines.executors import Executor
 from clew.pipelines.fitting import Fit, Fitted, RowsFile, fit, load_fitted, write_rows
 from clew.pipelines.gates import gated_views, judge
-from clew.pipelines.schema import StepKey
 from clew.registry.loading import load_scorer
 from clew.registry.saving import save_model
 from clew.registry.schema import ModelDetails, ModelVersion
@@ -43,9 +42,7 @@ CHAMPION = "champion"
 class ModelBuild:
     """One build of one model over one version of its training set."""
 
-    def __init__(
-        self, builder: Builder, asset: "Asset", definition: ModelDefinition, training: AssetVersion, key: StepKey, why: str
-    ) -> None:
+    def __init__(self, builder: Builder, asset: "Asset", definition: ModelDefinition, training: AssetVersion, why: str) -> None:
         self.builder = builder
         self.backend = builder.backend
         self.asset = asset
@@ -55,6 +52,7 @@ class ModelBuild:
         self.why = why
         self.recipe = self._recipe()
         self._trace: dict[str, str] = {}
+        self._parameters: dict[str, Value] = {}
 
     def _recipe(self) -> str:
         """Everything that makes the model except the rows: code, search, and the definitions of its features."""
@@ -91,6 +89,7 @@ class ModelBuild:
         if self.definition.search is not None and known is None:
             return self._study(executor, folder, rows)
         parameters = known or {name: parameter.default for name, parameter in self.definition.parameters.items()}
+        self._parameters = parameters
         # A refresh meets a champion that was refitted on all its rows. Kept from its newest fifth by a split inside the function, it lost
         # 0.009 of AUC on the flights of April (day-blocked, significant) by age alone, and an unchanged recipe failed its gate.
         whole = known is not None and self.definition.refit
@@ -101,11 +100,16 @@ class ModelBuild:
         """What a study of this very recipe has found already: a refresh on newer rows is not tuned again."""
         if self.definition.search is None:
             return None
-        for version in self.backend.call(catalog.list_versions, self.definition.name).items:
-            details = msgspec.convert(version.details, ModelDetails)
-            if details.recipe == self.recipe:
-                return dict(details.parameters)
-        return None
+        cursor: str | None = None
+        while True:
+            page = self.backend.call(catalog.list_versions, self.definition.name, cursor=cursor)
+            for version in page.items:
+                details = msgspec.convert(version.details, ModelDetails)
+                if details.recipe == self.recipe:
+                    return dict(details.parameters)
+            cursor = page.next_cursor
+            if cursor is None:
+                return None
 
     def _fit(
         self,
@@ -213,20 +217,13 @@ class ModelBuild:
         assert isinstance(first, datetime) and isinstance(last, datetime)  # a training set has event times
         details = ModelDetails(
             training_set=self.training.ref, views=self.details.views, signature=saved.signature, flavor=saved.flavor, files=saved.files, onnx=saved.onnx,
-            verification=saved.verification, recipe=self.recipe, parameters=self._parameters_of(fitted), metrics=metrics, trained_from=first,
+            verification=saved.verification, recipe=self.recipe, parameters=self._parameters, metrics=metrics, trained_from=first,
             trained_to=last, seen_until=last, refit_of=refit_of, source=self.builder.source().digest, libraries=saved.libraries,
         )  # fmt: skip
         why = f"the refit of {refit_of} on all rows up to {last:%Y-%m-%d %H:%M}" if refit_of else self.why
         return self.backend.call(
             register_model, self.definition.name, self.builder.planner.digest(self.asset), saved.onnx, why, details, fitted.run_id
         )
-
-    _parameters: dict[str, Value] | None = None
-
-    def _parameters_of(self, fitted: Fitted) -> dict[str, Value]:
-        if self._parameters is not None:
-            return self._parameters
-        return self._tuned_parameters() or {name: parameter.default for name, parameter in self.definition.parameters.items()}
 
     def _refit(self, executor: Executor, folder: Path, candidate: ModelVersion) -> ModelVersion:
         name = f"{self.definition.name} refit"

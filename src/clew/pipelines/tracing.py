@@ -20,7 +20,7 @@ from clew.fingerprints import is_project_file
 from clew.settings import Settings
 from clew.storage.blobs import local_folder
 
-__all__ = ["Trace", "file_state", "matches", "own_folders", "tracing", "variable_state"]
+__all__ = ["Trace", "file_state", "listing_state", "matches", "own_folders", "tracing", "variable_state"]
 
 _READERS = {
     "polars": (
@@ -34,8 +34,22 @@ _READERS = {
     "pyarrow": ["memory_map", "OSFile"],
     "deltalake": ["DeltaTable"],
 }
+_LISTING = "names:"
+_PASSED_THROUGH = {
+    "os.py",
+    "_collections_abc.py",
+    "pathlib.py",
+    "_local.py",
+    "glob.py",
+    "_glob.py",
+    "<frozen os>",
+    "<frozen _collections_abc>",
+    "<frozen glob>",
+}
+"""Files of the standard library through which a user's code asks for names and variables."""
 _CODE = (".py", ".pyc", ".so", ".pyd", ".pyi", ".egg-link", ".pth")
 _active: list["Trace"] = []
+_undo: list[Callable[[], None]] = []
 _lock = threading.RLock()
 _hooked = False
 
@@ -55,6 +69,13 @@ class Trace:
             key = self._key(file)
             if key not in self.files and self._counts(file):
                 self.files[key] = file_state(file)
+
+    def saw_listing(self, path: Any) -> None:
+        """A folder that was listed: which names are in it counts, not what they hold."""
+        folder = Path(os.path.abspath(os.fsdecode(path or ".")))
+        key = self._key(folder)
+        if key not in self.files and self._counts(folder):
+            self.files[key] = listing_state(folder)
 
     def _key(self, file: Path) -> str:
         return str(file.relative_to(self.root)) if file.is_relative_to(self.root) else str(file)
@@ -120,6 +141,17 @@ def file_state(path: Path) -> str:
         return "absent"
 
 
+def listing_state(folder: Path) -> str:
+    """The names in a folder, code and hidden files apart."""
+    try:
+        names = sorted(
+            item.name for item in folder.iterdir() if item.suffix not in _CODE and not item.name.startswith((".", "__pycache__"))
+        )
+    except OSError:
+        return "absent"
+    return _LISTING + hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
+
+
 def variable_state(name: str) -> str:
     """An environment variable by its digest: a value may be a secret, and a record is not the place for it."""
     value = os.environ._data.get(os.environ.encodekey(name)) if hasattr(os.environ, "_data") else None  # past the wrapper
@@ -130,7 +162,13 @@ def matches(record: dict[str, str], root: Path) -> str | None:
     """``None`` while everything in a record still holds; else the first thing that does not, in words."""
     for key, state in record.items():
         kind, _, name = key.partition(" ")
-        now = variable_state(name) if kind == "variable" else file_state(root / name)
+        now = (
+            variable_state(name)
+            if kind == "variable"
+            else listing_state(root / name)
+            if state.startswith(_LISTING)
+            else file_state(root / name)
+        )
         if now != state:
             what = "environment variable" if kind == "variable" else "file"
             return f"the {what} {name} {'is gone' if now == 'absent' else 'appeared' if state == 'absent' else 'changed'}"
@@ -143,15 +181,16 @@ def tracing(root: Path, ignored: tuple[Path, ...] = ()) -> Iterator[Trace]:
     trace = Trace(root.resolve(), tuple(folder.resolve() for folder in ignored))
     _install_hook()
     with _lock:
+        if not _active:  # the wrappers are put on by the first block and taken off by the last, in whatever order blocks end
+            _undo.extend(_wrap_readers() + _wrap_environ())
         _active.append(trace)
-    undo = _wrap_readers() + _wrap_environ()
     try:
         yield trace
     finally:
-        for restore in reversed(undo):
-            restore()
         with _lock:
             _active.remove(trace)
+            while not _active and _undo:
+                _undo.pop()()
         trace.settle()
 
 
@@ -167,7 +206,13 @@ _inside = threading.local()
 
 
 def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" or not _active or getattr(_inside, "busy", False):
+    if not _active or getattr(_inside, "busy", False):
+        return
+    if event in ("os.listdir", "os.scandir"):
+        if not isinstance(arguments[0], int) and _asked_by_project():
+            _report("saw_listing", arguments[0])
+        return
+    if event != "open":
         return
     path, mode = arguments[0], arguments[1]
     if isinstance(path, int) or (isinstance(mode, str) and any(letter in mode for letter in "wxa")):
@@ -239,11 +284,6 @@ def _wrap_environ() -> list[Callable[[], None]]:
 def _asked_by_project() -> bool:
     """Whether the nearest frame that is neither ``os`` nor a mapping's mixin is the user's own; libraries read dozens of variables."""
     frame = sys._getframe(2)
-    while frame is not None and Path(frame.f_code.co_filename).name in (
-        "os.py",
-        "_collections_abc.py",
-        "<frozen os>",
-        "<frozen _collections_abc>",
-    ):
+    while frame is not None and Path(frame.f_code.co_filename).name in _PASSED_THROUGH:
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return frame is not None and any(is_project_file(frame.f_code.co_filename, trace.root) for trace in _active)

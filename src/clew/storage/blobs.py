@@ -159,6 +159,8 @@ def _place(path: Path, source: bytes | Path, *, fsync: bool) -> None:
                 target.flush()
                 os.fsync(target.fileno())
         Path(name).replace(path)
+        if fsync:
+            _sync_folder(path.parent)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
@@ -167,3 +169,13 @@ def _place(path: Path, source: bytes | Path, *, fsync: bool) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder, and the folder's own, outlive a power cut."""
+    for one in (folder, folder.parent):
+        descriptor = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
