@@ -163,9 +163,13 @@ def encode_cursor(position: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str) -> dict[str, Any]:
-    """The position in a cursor that ``encode_cursor`` made. Raises ``Invalid`` for any other text."""
+def decode_cursor(cursor: str, **kinds: type) -> dict[str, Any]:
+    """The position in a cursor that ``encode_cursor`` made, with a value of each kind. Raises ``Invalid`` for any other text."""
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=dict[str, Any])
-    except ValueError as error:
-        raise Invalid(f"{cursor!r} is not a cursor that a list gave; start again without one") from error
+        position = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=dict[str, Any])
+        told = all(isinstance(position.get(name), kind) for name, kind in kinds.items())
+    except ValueError:
+        told = False
+    if not told:
+        raise Invalid(f"{cursor!r} is not a cursor that this list gave; start again without one")
+    return position

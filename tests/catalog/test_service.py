@@ -6,6 +6,7 @@ from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, DefinitionDraft, VersionRef
 from clew.errors import Conflict, Invalid, NotFound
+from clew.operations import encode_cursor
 
 
 def add(
@@ -123,3 +124,15 @@ def test_a_list_goes_on_where_its_cursor_stands(backend: LocalBackend) -> None:
 def test_a_cursor_that_no_list_gave_is_refused(backend: LocalBackend) -> None:
     with pytest.raises(Invalid, match="not a cursor"):
         backend.call(catalog.list_assets, cursor="%%%")
+
+
+@pytest.mark.parametrize("position", [{}, {"number": "x"}, {"name": [1]}, {"number": 2**70}])
+def test_a_cursor_of_another_list_is_refused_and_no_crash(backend: LocalBackend, position: dict[str, object]) -> None:
+    add(backend, "late", "a")
+    cursor = encode_cursor(position)
+    for refused in (
+        lambda: backend.call(catalog.list_versions, "late", cursor=cursor),
+        lambda: backend.call(catalog.list_assets, cursor=cursor),
+    ):
+        with pytest.raises(Invalid):
+            refused()

@@ -228,7 +228,7 @@ def list_assets(context: Context, kind: AssetKind | None = None, cursor: str | N
     if kind is not None:
         query = query.where(names.c.kind == kind)
     if cursor is not None:
-        query = query.where(names.c.name > decode_cursor(cursor).get("name", ""))
+        query = query.where(names.c.name > decode_cursor(cursor, name=str)["name"])
     rows = list(context.db.execute(query))
     items = [_asset(context, row.name, row.kind) for row in rows[:limit]]
     return Page(items, encode_cursor({"name": rows[limit - 1].name}) if len(rows) > limit else None)
@@ -249,7 +249,7 @@ def list_versions(context: Context, name: str, cursor: str | None = None, limit:
     limit = max(1, min(limit, _MAX_LIMIT))
     query = _of(context, name).order_by(versions.c.number.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(versions.c.number < int(decode_cursor(cursor).get("number", 0)))
+        query = query.where(versions.c.number < decode_cursor(cursor, number=int)["number"])
     rows = list(context.db.execute(query))
     return Page(
         [_version(context, row) for row in rows[:limit]], encode_cursor({"number": rows[limit - 1].number}) if len(rows) > limit else None

@@ -161,7 +161,8 @@ def get_prediction(context: Context, prediction_id: str) -> Answer:
 def latest_answers(context: Context, name: str, limit: int = 50, cursor: str | None = None) -> Page[Answer]:
     """Answers and errors of an endpoint, newest first, each with what came of it."""
     limit = max(1, min(limit, _MAX_LIMIT))
-    before = None if cursor is None else (int(decode_cursor(cursor).get("at", 0)), str(decode_cursor(cursor).get("id", "")))
+    position = None if cursor is None else decode_cursor(cursor, at=int, id=str)
+    before = None if position is None else (position["at"], position["id"])
     paths, pin = _live(context)
     found = list(islice(_of(name, before, _newest_first(paths)), limit + 1))
     if len(found) <= limit and pin is not None:

@@ -188,7 +188,7 @@ def route_history(context: Context, name: str, cursor: str | None = None, limit:
     epoch = endpoint_row(context, name).epoch
     query = sa.select(routes).where(routes.c.project == context.project, routes.c.endpoint == name)
     if cursor is not None:
-        query = query.where(routes.c.epoch < int(decode_cursor(cursor).get("epoch", 0)))
+        query = query.where(routes.c.epoch < decode_cursor(cursor, epoch=int)["epoch"])
     rows = list(context.db.execute(query.order_by(routes.c.epoch.desc()).limit(limit + 1)))
     found = [brief(as_route(row, in_force=row.epoch == epoch)) for row in rows[:limit]]
     return Page(found, encode_cursor({"epoch": found[-1].epoch}) if len(rows) > limit else None)

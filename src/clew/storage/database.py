@@ -192,6 +192,8 @@ def _translated() -> Iterator[None]:
         yield
     except OverflowError as error:
         raise Invalid("a number of the request is too large for the database: whole numbers reach 2**63 - 1") from error
+    except sa.exc.DataError as error:
+        raise Invalid(f"a value of the request does not fit the database: {str(error.orig).splitlines()[0]}") from error
     except sa.exc.OperationalError as error:
         text = str(error.orig)
         if "disk is full" in text or "disk I/O error" in text or "No space left" in text:
