@@ -164,6 +164,17 @@ def test_a_filter_finds_the_runs_that_it_describes(backend: LocalBackend) -> Non
     assert {text: found(backend, text) for text, _ in FOUND} == {text: expected.split() for text, expected in FOUND}
 
 
+def test_a_metric_is_found_and_ordered_by_its_lowest_and_highest_value_too(backend: LocalBackend) -> None:
+    for run_id, values in (("run_a", [0.5, 0.2, 0.4]), ("run_b", [0.6, 0.3]), ("run_c", [0.25])):
+        backend.call(ingest_frames, run_id, f"w_{run_id}", 0, start(title=run_id) + curve("loss", values))
+    assert found(backend, order="minimum.loss") == ["run_a", "run_c", "run_b"]
+    assert found(backend, order="-maximum.loss") == ["run_b", "run_a", "run_c"]
+    assert found(backend, "minimum.loss < 0.26 and maximum.loss > 0.3") == ["run_a"]
+    rows = {row.id: row for row in backend.call(list_runs).items}
+    assert (rows["run_a"].minimum, rows["run_a"].maximum) == ({"loss": 0.2}, {"loss": 0.5})
+    assert rows["run_c"].minimum == {}, "one value alone is the lowest, the highest and the last"
+
+
 def test_a_comparison_of_unlike_things_is_refused(backend: LocalBackend) -> None:
     unlike = ["metrics.auc > 'high'", "metrics.auc ~ 1", "started > 'yesterday'", "started > '2026-01-01T00:00:00'", "duration > 'x'"]
     for text in unlike:

@@ -5,10 +5,10 @@
     expression  = conjunction { "or" conjunction }
     conjunction = term { "and" term }
     term        = "not" term | "(" expression ")" | field operator value | field ["not"] "in" "(" value { "," value } ")" | field "exists"
-    field       = ("metrics" | "params" | "tags") "." name | one of the run's own columns
+    field       = ("metrics" | "minimum" | "maximum" | "params" | "tags") "." name | one of the run's own columns
     operator    = "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "~"          (~ : contains, whatever the case)
 
-A name that has other characters than letters, digits and ``_ / . -`` stands in backquotes. Text stands in quotes, single or double.
+A metric is compared by its last value; ``minimum`` and ``maximum`` compare its lowest and its highest. A name that has other characters than letters, digits and ``_ / . -`` stands in backquotes. Text stands in quotes, single or double.
 """
 
 import re
@@ -20,7 +20,7 @@ from clew.errors import Invalid
 __all__ = ["And", "Comparison", "Exists", "Expression", "Field", "Not", "Or", "parse", "parse_field"]
 
 COLUMNS = ("id", "name", "title", "experiment", "status", "parent", "started", "ended", "duration", "actor")
-_FAMILIES = ("metrics", "params", "tags")
+_FAMILIES = ("metrics", "minimum", "maximum", "params", "tags")
 _MAX_TERMS = 60
 
 Value = float | int | str | bool
@@ -99,7 +99,7 @@ def parse_field(text: str) -> Field:
             return Field(family, name)
     if text in COLUMNS:
         return Field("run", text)
-    raise Invalid(f"runs have no field {text!r}; there are metrics.<name>, params.<name>, tags.<name>, {', '.join(COLUMNS)}")
+    raise Invalid(f"runs have no field {text!r}; there are {', '.join(f'{family}.<name>' for family in _FAMILIES)}, {', '.join(COLUMNS)}")
 
 
 class _Parser:

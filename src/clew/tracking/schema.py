@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
-    "Artifact", "Experiment", "Ingested", "MetricSummary", "OutputPiece", "RunDetails", "RunLog", "RunRow", "Series", "metric_chunks",
-    "run_artifacts", "run_metrics", "run_output", "run_params", "run_tags", "run_writers", "runs",
+    "Artifact", "Experiment", "Ingested", "MetricSummary", "OutputPiece", "RunDetails", "RunLog", "RunRow", "SavedView", "Series",
+    "metric_chunks", "run_artifacts", "run_metrics", "run_output", "run_params", "run_tags", "run_writers", "runs", "saved_views",
 ]  # fmt: skip
 
 _RUN = sa.String(64)
@@ -111,6 +111,17 @@ run_writers = sa.Table(
     sa.Column("names", Json, nullable=False),
 )
 
+saved_views = sa.Table(
+    "saved_views",
+    metadata,
+    sa.Column("project", sa.String(128), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("page", sa.String(128), nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("saved_at", Instant, nullable=False),
+    sa.Column("saved_by", sa.String(128), nullable=False),
+)
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -141,7 +152,10 @@ class Artifact:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One line of the runs table. ``status`` is running, finished, failed, pruned, stopped or lost; ``metrics`` holds last values."""
+    """One line of the runs table. ``status`` is running, finished, failed, pruned, stopped or lost.
+
+    ``metrics`` holds last values; ``minimum`` and ``maximum`` the lowest and the highest of metrics with more than one point.
+    """
 
     id: str
     project: str
@@ -157,6 +171,8 @@ class RunRow:
     params: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float | None] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    minimum: dict[str, float | None] = field(default_factory=dict)
+    maximum: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -213,3 +229,14 @@ class Experiment:
     name: str | None
     runs: int
     latest_at: datetime
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """A page of the screen as somebody set it; ``address`` is what stands behind the page's ``?``."""
+
+    name: str
+    page: str
+    address: str
+    saved_at: datetime
+    saved_by: str

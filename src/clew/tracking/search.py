@@ -23,6 +23,9 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _TEXTS = {name: runs.c[name] for name in ("id", "name", "title", "experiment", "parent", "actor")}
 _INSTANTS = {"started": runs.c.started_at, "ended": runs.c.ended_at}
+_METRICS = {"metrics": run_metrics.c.last, "minimum": run_metrics.c.minimum, "maximum": run_metrics.c.maximum}
+_TABLES = {**dict.fromkeys(_METRICS, run_metrics), "params": run_params, "tags": run_tags}
+_ORDERED = {**_METRICS, "params": run_params.c.number, "tags": run_tags.c.value}
 
 
 def status_now() -> sa.ColumnElement[str]:
@@ -61,8 +64,8 @@ def _exists(field: Field) -> sa.ColumnElement[bool]:
 
 
 def _compare(field: Field, word: str, value: Value) -> sa.ColumnElement[bool]:
-    if field.family == "metrics":
-        return _of_run(field, _numbers(run_metrics.c.last, word, value, field))
+    if field.family in _METRICS:
+        return _of_run(field, _numbers(_METRICS[field.family], word, value, field))
     if field.family == "tags":
         return _of_run(field, _texts(run_tags.c.value, word, str(value)))
     if field.family == "params":
@@ -79,7 +82,7 @@ def _compare(field: Field, word: str, value: Value) -> sa.ColumnElement[bool]:
 
 
 def _of_run(field: Field, also: sa.ColumnElement[bool] | None = None) -> sa.ColumnElement[bool]:
-    table = {"metrics": run_metrics, "params": run_params, "tags": run_tags}[field.family]
+    table = _TABLES[field.family]
     query = sa.select(sa.literal(1)).where(table.c.run_id == runs.c.id, table.c.name == field.name)
     return (query if also is None else query.where(also)).exists()
 
@@ -127,8 +130,7 @@ def ordering(order: str) -> tuple[sa.ColumnElement[Any], bool]:
     if field.family == "run":
         column = _column(field.name)
         return (sa.type_coerce(column, sa.BigInteger) if field.name in _INSTANTS else column), descending
-    table = {"metrics": run_metrics, "params": run_params, "tags": run_tags}[field.family]
-    column = {"metrics": run_metrics.c.last, "params": run_params.c.number, "tags": run_tags.c.value}[field.family]
+    table, column = _TABLES[field.family], _ORDERED[field.family]
     return sa.select(column).where(table.c.run_id == runs.c.id, table.c.name == field.name).scalar_subquery(), descending
 
 

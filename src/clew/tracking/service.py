@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clew.errors import Invalid, NotFound
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
+from clew.tracking import saved_views
 from clew.tracking.filters import parse
 from clew.tracking.ingestion import STREAMS, take_frames
 from clew.tracking.schema import (
@@ -32,7 +33,7 @@ from clew.tracking.schema import (
 from clew.tracking.search import condition, duration_micros, ordering, past, status_now
 from clew.tracking.series import decode_points, downsample, join
 
-__all__ = ["get_run", "ingest_frames", "list_experiments", "list_runs", "metric_points", "metric_series", "run_log"]
+__all__ = ["get_run", "ingest_frames", "list_experiments", "list_runs", "metric_points", "metric_series", "run_log", "saved_views"]
 
 SYSTEM = "system/"
 """Metrics that the sampler takes by itself; they have curves, and stay out of the runs table."""
@@ -81,20 +82,23 @@ def _filled(context: Context, found: Iterable[Any]) -> list[RunRow]:  # Any: SQL
     rows = list(found)
     ids = [row.id for row in rows]
     params: dict[str, dict[str, Any]] = {identifier: {} for identifier in ids}
-    metrics: dict[str, dict[str, float | None]] = {identifier: {} for identifier in ids}
+    metrics, minimum, maximum = ({identifier: dict[str, float | None]() for identifier in ids} for _ in range(3))
     tags: dict[str, dict[str, str]] = {identifier: {} for identifier in ids}
     for row in context.db.execute(sa.select(run_params).where(run_params.c.run_id.in_(ids)).order_by(run_params.c.name)):
         params[row.run_id][row.name] = row.value
-    query = sa.select(run_metrics.c.run_id, run_metrics.c.name, run_metrics.c.last).where(run_metrics.c.run_id.in_(ids))
+    query = sa.select(run_metrics).where(run_metrics.c.run_id.in_(ids))
     for row in context.db.execute(query.where(sa.not_(run_metrics.c.name.startswith(SYSTEM))).order_by(run_metrics.c.name)):
         metrics[row.run_id][row.name] = row.last
+        if row.points > 1:
+            minimum[row.run_id][row.name] = row.minimum
+            maximum[row.run_id][row.name] = row.maximum
     for row in context.db.execute(sa.select(run_tags).where(run_tags.c.run_id.in_(ids)).order_by(run_tags.c.name)):
         tags[row.run_id][row.name] = row.value
     return [
         RunRow(
             id=row.id, project=row.project, name=row.name, title=row.title, experiment=row.experiment, status=row.status_now,
             parent=row.parent, started_at=row.started_at, ended_at=row.ended_at, duration_seconds=row.duration / 1e6, actor=row.actor,
-            params=params[row.id], metrics=metrics[row.id], tags=tags[row.id],
+            params=params[row.id], metrics=metrics[row.id], tags=tags[row.id], minimum=minimum[row.id], maximum=maximum[row.id],
         )
         for row in rows
     ]  # fmt: skip

@@ -185,7 +185,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Move the event clock of a replay forwards. The first call on a project without events of its own turns it into a replay. */
+        /** Move the event clock of a replay forwards. The first call opens a project for replay, as long as nothing has happened in it. */
         put: operations["access.set_event_time"];
         post?: never;
         delete?: never;
@@ -957,6 +957,41 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/saved-views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The saved views of the project, by name. */
+        get: operations["tracking.list_views"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/saved-views/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Keep a page's address under a name, in place of the view that had it. ``address`` is what stands behind the page's ``?``. */
+        put: operations["tracking.save_view"];
+        post?: never;
+        /** Forget a saved view. Raises ``NotFound`` where there is none of that name. */
+        delete: operations["tracking.delete_view"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1759,6 +1794,15 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * Page[SavedView]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_SavedView_: {
+            items: components["schemas"]["SavedView"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
          * Page[ServingProcess]
          * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
@@ -1954,7 +1998,9 @@ export interface components {
         };
         /**
          * RunRow
-         * @description One line of the runs table. ``status`` is running, finished, failed, pruned, stopped or lost; ``metrics`` holds last values.
+         * @description One line of the runs table. ``status`` is running, finished, failed, pruned, stopped or lost.
+         *
+         *         ``metrics`` holds last values; ``minimum`` and ``maximum`` the lowest and the highest of metrics with more than one point.
          */
         RunRow: {
             actor: string;
@@ -1962,7 +2008,13 @@ export interface components {
             ended_at: string | null;
             experiment: string | null;
             id: string;
+            maximum: {
+                [key: string]: number | null;
+            };
             metrics: {
+                [key: string]: number | null;
+            };
+            minimum: {
                 [key: string]: number | null;
             };
             name: string;
@@ -1975,6 +2027,17 @@ export interface components {
                 [key: string]: string;
             };
             title: string | null;
+        };
+        /**
+         * SavedView
+         * @description A page of the screen as somebody set it; ``address`` is what stands behind the page's ``?``.
+         */
+        SavedView: {
+            address: string;
+            name: string;
+            page: string;
+            saved_at: string;
+            saved_by: string;
         };
         /**
          * Series
@@ -4391,6 +4454,110 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Series"][];
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "tracking.list_views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SavedView_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "tracking.save_view": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    address: string;
+                    page: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "tracking.delete_view": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {

@@ -290,6 +290,16 @@ def upgrade() -> None:
     op.create_index("ix_runs_parent", "runs", ["parent"], unique=False)
     op.create_index("ix_runs_started", "runs", ["project", "started_at", "id"], unique=False)
     op.create_table(
+        "saved_views",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("page", sa.String(length=128), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("saved_at", sa.BigInteger(), nullable=False),
+        sa.Column("saved_by", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_saved_views")),
+    )
+    op.create_table(
         "served_routes",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("process", sa.String(length=64), nullable=False),
