@@ -2,12 +2,12 @@
 
 import polars as pl
 
+from clew.datasets.columns import columns_of
 from clew.datasets.diff import Diff, compare
-from clew.datasets.profile import profile
 
 
 def diff(before: pl.DataFrame, after: pl.DataFrame, *key: str) -> Diff:
-    return compare(before.lazy(), after.lazy(), profile(before.lazy()), profile(after.lazy()), key)
+    return compare(before.lazy(), after.lazy(), columns_of(before.lazy()), columns_of(after.lazy()), key)
 
 
 def test_rows_are_matched_by_the_whole_key() -> None:

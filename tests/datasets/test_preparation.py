@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from clew.datasets.columns import profile
 from clew.datasets.preparation import conform, prepare, split_known
-from clew.datasets.profile import profile
 from clew.definitions import DatasetDefinition
 from clew.errors import Conflict, Invalid, Refused
 

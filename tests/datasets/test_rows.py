@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from clew.datasets.columns import profile
 from clew.datasets.expectations import ColumnExpectation, Expectations
-from clew.datasets.profile import profile
 from clew.datasets.rows import RowReader, to_frame
 from clew.errors import ClewError, Invalid, Refused
 

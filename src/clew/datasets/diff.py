@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clew.datasets.profile import Column, Scalar, plain
+from clew.datasets.columns import Column, Scalar, plain
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clew.datasets.profile import Scalar, plain
+from clew.datasets.columns import Scalar, plain
 from clew.errors import Refused
 
 if TYPE_CHECKING:

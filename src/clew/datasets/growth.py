@@ -12,10 +12,10 @@ import msgspec
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
 from clew.datasets import digests, tail
+from clew.datasets.columns import columns_of, time_range
 from clew.datasets.expectations import Expectations, check, refuse
 from clew.datasets.leases import Fence, writer
 from clew.datasets.preparation import conform, prepare, split_known
-from clew.datasets.profile import profile, time_range
 from clew.datasets.rows import to_frame
 from clew.datasets.schema import DatasetDetails, Growth
 from clew.definitions import DatasetDefinition
@@ -212,7 +212,7 @@ def _details(context: Context, arrival: Arrival | None, ground: _Ground, pin: "T
         pin=pin,
         rows=pin.rows,
         added_rows=fresh.height,
-        columns=profile(rows),
+        columns=columns_of(rows),
         key=tuple(declared.key),
         time=declared.time,
         known=declared.known,

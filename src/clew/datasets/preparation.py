@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from clew.datasets.columns import Column
 from clew.datasets.expectations import Violation, refuse, violation
-from clew.datasets.profile import Column
 from clew.definitions import DatasetDefinition, dtype_name, parse_dtype
 from clew.errors import Conflict, Invalid, Refused
 

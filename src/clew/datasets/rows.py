@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from clew.clock import from_micros, to_micros
+from clew.datasets.columns import Column
 from clew.datasets.expectations import Expectations, break_of
-from clew.datasets.profile import Column
 from clew.definitions import parse_dtype
 from clew.errors import Invalid, Refused
 

@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from clew.catalog.schema import AssetVersion
+from clew.datasets.columns import Column, Scalar
 from clew.datasets.expectations import Expectations
-from clew.datasets.profile import Column, Scalar
 from clew.storage.database import Instant, Json, metadata
 from clew.storage.tables import TablePin
 

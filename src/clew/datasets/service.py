@@ -7,10 +7,10 @@ from clew.access.service import owns_blob
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
 from clew.datasets import tail
+from clew.datasets.columns import plain
 from clew.datasets.diff import Diff, compare
 from clew.datasets.expectations import Expectations
 from clew.datasets.growth import Arrival, details_of, grow
-from clew.datasets.profile import plain
 from clew.datasets.schema import Append, AppendedRow, DatasetSummary, DatasetVersion, Growth, Preview
 from clew.definitions import DatasetDefinition
 from clew.errors import Invalid, NotFound

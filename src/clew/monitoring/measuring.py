@@ -8,7 +8,7 @@ import msgspec
 
 from clew.backend import Backend
 from clew.clock import to_micros
-from clew.datasets.profile import Column
+from clew.datasets.columns import Column
 from clew.datasets.rows import to_frame
 from clew.monitoring.schema import FeatureSkew, SkewReport
 from clew.monitoring.service import record_skew

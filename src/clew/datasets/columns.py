@@ -9,7 +9,7 @@ from clew.definitions import dtype_name
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Column", "Scalar", "plain", "profile", "time_range"]
+__all__ = ["Column", "Scalar", "columns_of", "plain", "time_range"]
 
 Scalar = str | int | float | bool | None
 
@@ -27,7 +27,7 @@ class Column:
     distinct: int | None
 
 
-def profile(rows: "pl.LazyFrame") -> tuple[Column, ...]:
+def columns_of(rows: "pl.LazyFrame") -> tuple[Column, ...]:
     """The columns of the rows, in one pass over them."""
     import polars as pl
     import polars.selectors as cs

@@ -1,10 +1,10 @@
-"""What a version's columns hold, in one pass."""
+"""What a version's columns hold, in a few words."""
 
 from datetime import UTC, date, datetime
 
 import polars as pl
 
-from clew.datasets.profile import Column, plain, profile, time_range
+from clew.datasets.columns import Column, columns_of, plain, time_range
 
 
 def test_each_column_is_profiled_in_its_own_terms() -> None:
@@ -20,7 +20,7 @@ def test_each_column_is_profiled_in_its_own_terms() -> None:
             "empty": pl.Series([None] * 3, dtype=pl.Int64),
         }
     )
-    t, x, s, b, raw, code, empty = profile(rows.lazy())
+    t, x, s, b, raw, code, empty = columns_of(rows.lazy())
     text = "2013-01-01T09:00:00-05:00"
     assert t == Column("t", "Datetime(time_unit='us', time_zone='America/New_York')", "America/New_York", 2, text, text, 1)
     assert (x.nulls, x.minimum, x.maximum) == (1, 1.0, 1.0)
