@@ -198,22 +198,19 @@ def changed_helper(story: Story) -> None:
     story.say(f"with one line of [bold]calendar[/bold] changed, a build would make {', '.join(stale)} again ({reason}), and nothing else")
 
 
-def look_at_model(story: Story) -> None:
+def look_at_model(story: Story, flights: ModuleType) -> None:
     """What was registered, and how it was judged."""
-    from clew.backend import current
-    from clew.catalog import service as catalog
-    from clew.registry.service import model_version
+    import clew
 
-    backend = current()
-    champion = backend.call(catalog.resolve, "late@champion")
-    details = backend.call(model_version, "late", champion.number).details
-    check = details.verification
+    champion = flights.late.at("champion")
+    check = champion.details["verification"]
     story.say(f"late@{champion.number} is {champion.why}")
     story.say(
-        f"its ONNX export answers as the original within {check.largest_difference:.1e} on {check.rows:,} real rows, {check.rows_with_missing:,} with gaps"
+        f"its ONNX export answers as the original within {check['largest_difference']:.1e} on {check['rows']:,} real rows, "
+        f"{check['rows_with_missing']:,} with gaps"
     )
-    gated = details.refit_of or champion.ref
-    for verdict in backend.call(catalog.list_verdicts, gated.name, gated.number).items:
+    judged = champion.details["refit_of"]
+    for verdict in (clew.get(f"late@{judged['number']}") if judged else champion).verdicts():
         story.say(f"gate {verdict.gate}: [bold]{verdict.word}[/bold], {verdict.reason}")
         for one in verdict.figures["report"]["missing_views"]:
             if one["log_loss_without"] is not None:
@@ -222,20 +219,12 @@ def look_at_model(story: Story) -> None:
                 )
 
 
-def deploy(story: Story, reference: str) -> None:
-    """Put a version behind the endpoint, and wait until the serving process answers with it."""
-    from clew.backend import current
-    from clew.serving import service as serving
-
-    route = current().call(serving.deploy, name="late", reference=reference)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        status = current().call(serving.endpoint_status, name="late")
-        if status.flipped and status.processes:
-            story.say(f"the endpoint late answers with {reference} (route {route.epoch}); its alias champion moved with it")
-            return
-        time.sleep(0.1)
-    sys.exit(f"no serving process took over {reference} within a minute:\n{(HOME / 'up.log').read_text()[-4000:]}")
+def deploy(story: Story, flights: ModuleType) -> None:
+    """Put the gated version behind the endpoint, and wait until the serving process answers with it."""
+    status = flights.service.deploy("champion", wait_seconds=60)
+    if not status.flipped:
+        sys.exit(f"no serving process took over {status.route.ref} within a minute:\n{(HOME / 'up.log').read_text()[-4000:]}")
+    story.say(f"the endpoint late answers with {status.route.ref} (route {status.route.epoch}); its alias champion moved with it")
 
 
 def replay(story: Story, url: str, serving_url: str, start: datetime, end: datetime, every: int) -> dict[str, float]:
@@ -258,24 +247,15 @@ def replay(story: Story, url: str, serving_url: str, start: datetime, end: datet
     return counts
 
 
-def look_at_answers(story: Story, start: datetime, end: datetime) -> None:
+def look_at_answers(story: Story, flights: ModuleType, start: datetime, end: datetime) -> None:
     """April's figures, skew by replay, and one prediction walked back."""
-    from clew.backend import current
-    from clew.monitoring.measuring import measure_skew
-    from clew.monitoring.service import measure_performance
-    from clew.monitoring.wording import performance_in_words, skew_in_words
-    from clew.serving.answers import latest_answers
-    from clew.serving.explaining import explain, in_words
-
-    backend = current()
-    story.say(performance_in_words(backend.call(measure_performance, name="late", start=start, end=end)))
-    skew = measure_skew(backend, "late", start, end)
-    story.say(skew_in_words(skew))
-    answer = backend.call(latest_answers, name="late", limit=1).items[0]
+    story.say(str(flights.service.performance(start, end)))
+    skew = flights.service.skew(start, end)
+    story.say(str(skew))
+    answer = flights.service.answers(limit=1)[0]
     story.say(f"$ clew explain {answer.prediction_id}")
-    story.console.print(
-        "\n".join(f"   [dim]{line}[/dim]" for line in in_words(backend.call(explain, answer.prediction_id)).splitlines()), soft_wrap=True
-    )
+    lines = str(flights.service.explain(answer.prediction_id)).splitlines()
+    story.console.print("\n".join(f"   [dim]{line}[/dim]" for line in lines), soft_wrap=True)
     if not skew.none:
         sys.exit("training and serving disagree")
 
@@ -284,13 +264,9 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
     """Revert a view and back, and switch the route, while requests go on without a failure."""
     import threading
 
-    from clew.backend import current
-    from clew.catalog import service as catalog
-    from clew.datasets.service import cut_tail
-    from clew.feature_store.service import revert_view
-    from clew.serving import service as serving
+    import clew
 
-    backend, stop_asking = current(), threading.Event()
+    stop_asking = threading.Event()
     answered: dict[str, int] = {}
     failures: list[str] = []
 
@@ -304,49 +280,35 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
                 failures.append(str(error))
             place += 1
 
+    champion = flights.late.at("champion")
+    judged = champion.details["refit_of"]["number"]
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        before = backend.call(catalog.resolve, "carrier_delays").number
-        backend.call(cut_tail, name="landings")
-        after = flights.carrier_delays.build().number
+        view = flights.carrier_delays
+        before = clew.get("carrier_delays").number
+        after = view.build().number
         story.say(f"the landings that came are cut into a version, and carrier_delays@{after} is built over it")
         for number in (before, after):
-            made = backend.call(revert_view, name="carrier_delays", number=number)
-            story.say(
-                f"clew revert carrier_delays@{number}: definition, data and online rows together, as carrier_delays@{made.version.number}"
-            )
-        refit = backend.call(catalog.resolve, "late@champion")
-        sibling = backend.call(catalog.lineage, refit.name, refit.number, depth=1, downstream=False)
-        gated = next(edge.source for edge in sibling.edges if edge.role == "gated_by")
-        backend.call(serving.deploy_ungated, name="late", reference=str(gated), reason="the demo shows a switch under load")
-        _wait_for_flip(gated.number)
-        backend.call(serving.rollback, name="late", reason="back to the refit")
-        _wait_for_flip(refit.number)
+            made = view.revert(number)
+            story.say(f"clew revert carrier_delays@{number}: definition, data and online rows together, as carrier_delays@{made.number}")
+        flights.service.deploy(judged, ungated=True, reason="the demo shows a switch under load")
+        time.sleep(0.5)  # some answers by this version, to be seen in the count
+        flights.service.rollback(reason="back to the refit")
+        time.sleep(0.5)
     finally:
         stop_asking.set()
         asking.join()
     story.say(
-        f"the route switched to {gated} and back under load: "
+        f"the route switched to late@{judged} and back under load: "
         + ", ".join(f"{count:,} by {model}" for model, count in sorted(answered.items()))
     )
-    story.say(f"the alias followed it; failed requests: {len(failures)}")
+    now = flights.late.at("champion")
+    if now.number != champion.number:
+        sys.exit(f"the alias champion stands at late@{now.number} after the rollback, not at late@{champion.number}")
+    story.say(f"the alias followed it there and back; failed requests: {len(failures)}")
     if failures:
         sys.exit(f"requests failed during the switch; the first: {failures[0]}")
-
-
-def _wait_for_flip(number: int) -> None:
-    from clew.backend import current
-    from clew.serving import service as serving
-
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        status = current().call(serving.endpoint_status, name="late")
-        if status.flipped and status.endpoint.number == number:
-            time.sleep(0.5)  # some answers by this version, to be seen in the count
-            return
-        time.sleep(0.05)
-    sys.exit(f"the endpoint did not switch to late@{number} within 30 s")
 
 
 def main() -> None:
@@ -369,6 +331,7 @@ def main() -> None:
         folder = fetch(HERE / "data")
         server = start_server(port, serving_port)
         wait_until_ready(url, server)
+        os.environ["CLEW_URL"] = url  # from here on this process and its children speak HTTP to the server, as from another machine
         story.say(f"the page is at [bold]{url}[/bold]; what follows appears there live")
     try:
         tell(story, folder, start, end, url, serving_url, options.every)
@@ -383,23 +346,21 @@ def main() -> None:
 
 
 def tell(story: Story, folder: Path, start: datetime, end: datetime, url: str, serving_url: str, every: int) -> None:
-    """The chapters, in order."""
-    from clew.access.service import set_event_time
-    from clew.backend import current
-    from clew.sdk.files import load_files
+    """The chapters, in order; everything goes through the public SDK, to the server."""
+    import flights
+
+    import clew
 
     with story.chapter(1, "Ingest: January to March, each file a version"):
-        load_files(current().settings)
-        flights = sys.modules["flights"]
-        current().call(set_event_time, event_time=start)
+        clew.replay(start)
         ingest(story, folder, flights)
     with story.chapter(2, "Features, training set, 16 trials, gate and refit: `clew build late`"):
         build(story, flights)
         changed_helper(story)
     with story.chapter(3, "The model: registered, verified, judged"):
-        look_at_model(story)
+        look_at_model(story, flights)
     with story.chapter(4, "Deploy to the endpoint `late`"):
-        deploy(story, "late@champion")
+        deploy(story, flights)
     with story.chapter(
         5, f"Replay {start:%-d %B} to {end:%-d %B} in event time: every {every}th flight is asked, landings arrive as they happened"
     ):
@@ -409,7 +370,7 @@ def tell(story: Story, folder: Path, start: datetime, end: datetime, url: str, s
             f"{counts['requests']:,} requests answered, none failed, {per_request * 1e3:.1f} ms each over HTTP; {counts['rows']:,} rows arrived"
         )
     with story.chapter(6, "Look: how good was it, does serving agree with training, what made this answer"):
-        look_at_answers(story, start, end)
+        look_at_answers(story, flights, start, end)
     with story.chapter(7, "Revert a view and switch the route under load"):
         import replay as client
 

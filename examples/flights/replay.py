@@ -6,6 +6,7 @@ event clock of the project, so that a replayed month takes minutes and gives the
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -14,14 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import flights
 import httpx
 import polars as pl
 from prepare import NEW_YORK, read_flights, read_weather
 from source_data import fetch
 
 import clew
-from clew.access.service import set_event_time
-from clew.feature_store.service import push_rows
 
 ZONE = ZoneInfo(NEW_YORK)
 KEY = ["departs", "carrier", "flight", "origin"]
@@ -48,10 +48,10 @@ def months_of(start: datetime, end: datetime) -> list[str]:
 def arrivals(folder: Path, start: datetime, end: datetime) -> dict[str, pl.DataFrame]:
     """Per dataset the rows of the months replayed, with ``_at``, the instant at which each became known."""
     months = months_of(start, end)
-    flights = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months])
+    departures = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months])
     weather = pl.concat([read_weather(folder / f"weather-{month}.csv").collect() for month in months])
-    schedule = flights.select(*KEY, "dest", "tailnum", "distance", "published", _at="published")
-    landed = flights.filter(pl.col("landed").is_not_null()).with_columns(late=pl.col("delay") > 15, _at="landed")
+    schedule = departures.select(*KEY, "dest", "tailnum", "distance", "published", _at="published")
+    landed = departures.filter(pl.col("landed").is_not_null()).with_columns(late=pl.col("delay") > 15, _at="landed")
     known = {
         "schedule": schedule,
         "landings": landed.select(*KEY, "dest", "tailnum", "landed", "delay", "late", "_at"),
@@ -63,8 +63,8 @@ def arrivals(folder: Path, start: datetime, end: datetime) -> dict[str, pl.DataF
 def instants(folder: Path, start: datetime, end: datetime, every: int) -> Iterator[tuple[datetime, list[dict[str, object]]]]:
     """Each departure time of the span with the flights to ask about: every n-th of all, in order."""
     months = months_of(start, end)
-    flights = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months]).sort(KEY)
-    asked = flights.filter(pl.col("departs").is_between(start, end, closed="left")).gather_every(every)
+    departures = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months]).sort(KEY)
+    asked = departures.filter(pl.col("departs").is_between(start, end, closed="left")).gather_every(every)
     for (departs,), rows in asked.partition_by("departs", as_dict=True, maintain_order=True).items():
         yield departs, rows.select(ASKED).to_dicts()
 
@@ -77,7 +77,16 @@ class Feed:
         self._at = {name: frame["_at"].to_list() for name, frame in rows.items()}
         self._next = dict.fromkeys(rows, 0)
 
-    def until(self, now: datetime) -> Iterator[tuple[str, list[dict[str, object]]]]:
+    def append(self, now: datetime) -> int:
+        """Append what has become known by ``now`` to its dataset; how many rows."""
+        count = 0
+        for name, rows in self._until(now):
+            for part in range(0, len(rows), 2_000):
+                getattr(flights, name).append(rows[part : part + 2_000])
+            count += len(rows)
+        return count
+
+    def _until(self, now: datetime) -> Iterator[tuple[str, list[dict[str, object]]]]:
         for name, times in self._at.items():
             first = last = self._next[name]
             while last < len(times) and times[last] <= now:
@@ -87,42 +96,35 @@ class Feed:
                 yield name, self._rows[name][first:last]
 
 
-def replay(
-    url: str, endpoint_url: str, start: datetime, end: datetime, every: int, *, report_every: timedelta = timedelta(days=1)
-) -> Counts:
+def replay(endpoint_url: str, start: datetime, end: datetime, every: int, *, report_every: timedelta = timedelta(days=1)) -> Counts:
     """Replay the span; one line of JSON a replayed day on standard output, for whoever watches."""
     folder = fetch(Path(__file__).parent / "data")
-    backend, counts = clew.connect(url), Counts()
+    clock, counts = clew.replay(start), Counts()
     feed = Feed(arrivals(folder, start, end))
     next_report = start + report_every
     next_tick = start
     with httpx.Client(base_url=endpoint_url, timeout=30) as client:
-        for now, flights in instants(folder, start, end, every):
+        for now, asked in instants(folder, start, end, every):
             if now >= next_tick:
-                backend.call(set_event_time, event_time=now)
+                clock.advance(now)
                 next_tick = now + timedelta(hours=1)
             began = time.perf_counter()
-            for name, rows in feed.until(now):
-                for part in range(0, len(rows), 2_000):
-                    backend.call(push_rows, name=name, rows=rows[part : part + 2_000])
-                counts.rows += len(rows)
-            asked = time.perf_counter()
-            for flight in flights:
+            counts.rows += feed.append(now)
+            pushed = time.perf_counter()
+            for flight in asked:
                 body = json.dumps({"rows": [flight | {"departs": flight["departs"].isoformat()}]})  # type: ignore[attr-defined]  # a datetime
                 answer = client.post("/endpoints/late/predict", content=body, headers={"content-type": "application/json"})
                 counts.requests += 1
                 if answer.status_code != 200:
                     counts.failed += 1
                     print(json.dumps({"failed": answer.text, "flight": flight}, default=str), file=sys.stderr, flush=True)
-            counts.seconds_pushing += asked - began
-            counts.seconds_asking += time.perf_counter() - asked
+            counts.seconds_pushing += pushed - began
+            counts.seconds_asking += time.perf_counter() - pushed
             if now >= next_report:
                 print(json.dumps({"day": next_report.date().isoformat(), **vars(counts)}), flush=True)
                 next_report += report_every
-        for name, rows in feed.until(end):
-            for part in range(0, len(rows), 2_000):
-                backend.call(push_rows, name=name, rows=rows[part : part + 2_000])
-        backend.call(set_event_time, event_time=end)
+        counts.rows += feed.append(end)
+        clock.advance(end)
     print(json.dumps({"day": end.date().isoformat(), **vars(counts)}), flush=True)
     return counts
 
@@ -136,7 +138,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=4, help="ask about every n-th flight")
     options = parser.parse_args()
     start, end = (datetime.fromisoformat(text).replace(tzinfo=ZONE) for text in (options.start, options.end))
-    counts = replay(options.url, options.endpoint_url, start, end, options.every)
+    os.environ["CLEW_URL"] = options.url
+    counts = replay(options.endpoint_url, start, end, options.every)
     sys.exit(1 if counts.failed else 0)
 
 

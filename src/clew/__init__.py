@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clew.sdk.models import model as model
     from clew.sdk.models import search as search
     from clew.sdk.models import uniform as uniform
+    from clew.sdk.replays import replay as replay
     from clew.sdk.runs import Run as Run
     from clew.sdk.runs import get_run as get_run
     from clew.sdk.runs import log as log
@@ -70,6 +71,7 @@ _HOMES = {
     "min": "clew.sdk.features:minimum",
     "model": "clew.sdk.models",
     "passed": "clew.pipelines.comparison",
+    "replay": "clew.sdk.replays",
     "run": "clew.sdk.runs",
     "search": "clew.sdk.models",
     "sum": "clew.sdk.features:total",

@@ -6,7 +6,6 @@ import pytest
 from clew.errors import NotFound
 from clew.monitoring import service
 from clew.monitoring.measuring import measure_skew
-from clew.monitoring.wording import performance_in_words, skew_in_words
 from clew.serving.answers import compact_predictions, get_prediction, latest_answers
 from clew.serving.explaining import explain, in_words
 
@@ -15,10 +14,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 def test_a_healthy_endpoint_has_no_skew_before_and_after_compaction(served) -> None:  # type: ignore[no-untyped-def]
     report = measure_skew(served.backend, "late")
-    assert report.none, skew_in_words(report)
+    assert report.none, str(report)
     assert report.rows == len(served.identifiers) > 50
     assert report.cells == report.rows * len(served.front.live["late"].document.features)
-    assert "no skew" in skew_in_words(report)
+    assert "no skew" in str(report)
     served.front.predictions.close()
     served.backend.call(compact_predictions)
     again = measure_skew(served.backend, "late", sample=10)
@@ -39,7 +38,7 @@ def test_a_function_that_differs_online_is_found_with_feature_view_and_row(serve
     assert (wrong.feature, wrong.view.partition("@")[0], wrong.differing) == ("distance", "calendar", report.rows)
     assert wrong.example in served.identifiers
     assert wrong.recomputed == pytest.approx(1.609 * (wrong.served or 0), rel=1e-5)
-    assert "distance of calendar@1" in skew_in_words(report)
+    assert "distance of calendar@1" in str(report)
 
 
 def test_performance_is_judged_on_matured_labels_by_block(served) -> None:  # type: ignore[no-untyped-def]
@@ -49,7 +48,7 @@ def test_performance_is_judged_on_matured_labels_by_block(served) -> None:  # ty
     assert report.figures.waiting == 0
     assert report.word == "not enough data yet"
     assert report.figures.unit == "days"
-    assert performance_in_words(report).startswith("not enough data yet: ")
+    assert str(report).startswith("not enough data yet: ")
     assert report.versions == {"late@1": report.answers}
     (kept,) = served.backend.call(service.list_reports, "late", "performance").items
     assert kept.performance == report

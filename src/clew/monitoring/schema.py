@@ -44,6 +44,18 @@ class PerformanceReport:
     figures: Performance
     at: datetime
 
+    def __str__(self) -> str:
+        """The figures with their interval, unit and count."""
+        figures = self.figures
+        counts = (
+            f"{figures.blocks} {figures.unit}, {figures.rows:,} rows; {figures.waiting:,} wait for labels; {figures.unlabelled:,} got none"
+        )
+        if self.word != "measured":
+            return f"not enough data yet: {counts}"
+        shown = [("AUC", figures.auc), ("log loss", figures.log_loss)]
+        named = [f"{name} {one.estimate:.3f} ({one.level:.0%}: {one.low:.3f} to {one.high:.3f})" for name, one in shown if one is not None]
+        return f"{', '.join(named)} over {counts}"
+
 
 @dataclass(frozen=True)
 class FeatureSkew:
@@ -81,6 +93,19 @@ class SkewReport:
     def none(self) -> bool:
         """Whether every cell agrees, and there was one to compare."""
         return self.cells > 0 and self.differing == 0
+
+    def __str__(self) -> str:
+        """Zero, or where it is."""
+        if not self.cells:
+            return "no answer to recompute"
+        if self.none:
+            return (
+                f"no skew: all {self.cells:,} feature values of {self.rows:,} answers are the same when recomputed as known then "
+                f"(tolerance {self.tolerance:g}, largest difference {self.largest:.2g})"
+            )
+        worst = sorted((one for one in self.features if one.differing), key=lambda one: -one.differing)
+        named = ", ".join(f"{one.feature} of {one.view} in {one.differing:,} rows" for one in worst[:5])
+        return f"skew: {self.differing:,} of {self.cells:,} feature values differ: {named}"
 
 
 @dataclass(frozen=True)

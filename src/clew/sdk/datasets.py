@@ -59,6 +59,14 @@ class Dataset(FunctionAsset[P, R]):
         plain = list(rows) if isinstance(rows, list | tuple) else rows.to_dicts()  # type: ignore[union-attr]
         return current().call(push_rows, name=self.name, rows=plain)
 
+    def cut(self) -> "Version":
+        """Take the rows appended so far into a version; without any, the version that there is. A build does it by itself."""
+        from clew.backend import current
+        from clew.datasets.service import cut_tail
+        from clew.sdk.versions import Version
+
+        return Version(current().call(cut_tail, self.name).version)
+
 
 def dataset(
     *, key: str | Sequence[str], time: str | None = None, known: str | None = None, zone: str | None = None

@@ -9,10 +9,13 @@ from clew.sdk.assets import Declared
 from clew.sdk.models import Model
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import httpx
     import polars as pl
 
-    from clew.serving.schema import EndpointStatus
+    from clew.monitoring.schema import PerformanceReport, SkewReport
+    from clew.serving.schema import Answer, EndpointStatus, Explanation
 
 __all__ = ["Endpoint", "Prediction", "endpoint"]
 
@@ -93,6 +96,34 @@ class Endpoint(Declared):
         from clew.serving.service import endpoint_status
 
         return current().call(endpoint_status, self.name)
+
+    def answers(self, limit: int = 50) -> "list[Answer]":
+        """The newest answers and errors, newest first, each with what came of it."""
+        from clew.backend import current
+        from clew.serving.answers import latest_answers
+
+        return current().call(latest_answers, self.name, limit).items
+
+    def explain(self, prediction_id: str) -> "Explanation":
+        """One answer walked back to model, run, features, rows and code; ``str()`` of it is what ``clew explain`` prints."""
+        from clew.backend import current
+        from clew.serving.explaining import explain
+
+        return current().call(explain, prediction_id)
+
+    def performance(self, start: "datetime | None" = None, end: "datetime | None" = None) -> "PerformanceReport":
+        """How it did on answers by event time, from ``start`` to before ``end``, whose labels have matured. The report is kept."""
+        from clew.backend import current
+        from clew.monitoring.service import measure_performance
+
+        return current().call(measure_performance, self.name, start, end)
+
+    def skew(self, start: "datetime | None" = None, end: "datetime | None" = None, *, sample: int | None = None) -> "SkewReport":
+        """Recompute the features of a span's answers, all or the newest ``sample``, as known at each row's time. The report is kept."""
+        from clew.backend import current
+        from clew.monitoring.measuring import measure_skew
+
+        return measure_skew(current(), self.name, start, end, sample=sample)
 
     @property
     def _path(self) -> str:

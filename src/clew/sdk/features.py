@@ -14,6 +14,8 @@ from clew.sdk.datasets import Dataset
 if TYPE_CHECKING:
     import polars as pl
 
+    from clew.sdk.versions import Version
+
 __all__ = ["Entity", "Features", "Windows", "count", "entity", "features", "maximum", "mean", "minimum", "total", "windows"]
 
 P = ParamSpec("P")
@@ -74,6 +76,14 @@ class _View(Asset):
                 raise Invalid(f"{self.name} has {len(entities)} entities; name a column for each: .by({{'entity': 'column'}})")
             return ViewUse(self.name, {entities[0]: column}, prefix)
         return ViewUse(self.name, dict(column), prefix)
+
+    def revert(self, number: int) -> "Version":
+        """Make an earlier version the newest again, under a new number: its definition, its data and its online rows together."""
+        from clew.backend import current
+        from clew.feature_store.service import revert_view
+        from clew.sdk.versions import Version
+
+        return Version(current().call(revert_view, self.name, number).version)
 
 
 class Windows(_View):

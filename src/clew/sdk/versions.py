@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from clew.backend import Backend, current
 from clew.catalog import service as catalog
-from clew.catalog.schema import AssetVersion, LineageGraph
+from clew.catalog.schema import AssetVersion, GateVerdict, LineageGraph
 from clew.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class Version:
         if self._row.run_id is None:
             raise NotFound(f"{self._row.ref} was made by no run; its lineage says what it comes from")
         return get_run(self._row.run_id)
+
+    def verdicts(self) -> list[GateVerdict]:
+        """What the gates said of it, newest first. Of a refit they said nothing: what was judged is the version that it refits."""
+        return self._backend.call(catalog.list_verdicts, self._row.name, self._row.number).items
 
     def lineage(self, depth: int = 10) -> LineageGraph:
         """Everything that it was made from, and what was made from it."""

@@ -106,10 +106,9 @@ def endpoints(name: Annotated[str | None, typer.Argument(help="One endpoint, wit
 def explain(prediction_id: Annotated[str, typer.Argument(help="A prediction's id, as every answer carries it.")]) -> None:
     """Walk a prediction back to model, run, features, data and code."""
     from clew.serving.explaining import explain as run
-    from clew.serving.explaining import in_words
 
     found = current().call(run, prediction_id)
-    console.show(found, lambda: in_words(found))
+    console.show(found, lambda: str(found))
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -45,6 +45,7 @@ class Follower:
         self._unsaid: list[Acknowledgement] = []
         self._failed: dict[tuple[str, int], float] = {}
         self._next_report = 0.0
+        self._reporting = asyncio.Lock()
 
     def restore(self) -> None:
         """Load the last good routes from disk, without anybody's help. A route that can't be loaded is logged and left to ``follow``."""
@@ -72,6 +73,13 @@ class Follower:
                 log.warning("routes can't be followed just now: %s; trying again in %.1f s", error, pause)
                 self._backend = None if not isinstance(error, ClewError) else self._backend
             await asyncio.sleep(pause)
+
+    async def keep_alive(self) -> None:
+        """Until cancelled: a sign of life while ``follow`` waits for a route to load, which may take longer than a process counts as alive."""
+        while True:
+            await asyncio.sleep(_REPORT_SECONDS)
+            if time.monotonic() >= self._next_report:
+                await self._report_quietly()
 
     async def step(self) -> None:
         """One look: flip to every route that is new, then report when it is time to."""
@@ -127,17 +135,18 @@ class Follower:
 
     async def report(self) -> None:
         """A sign of life, acknowledgements and counts. What can't be delivered is kept for the next time."""
-        if self._backend is None:
-            return
-        said, minutes = self._unsaid, self._front.statistics.take()
-        self._unsaid = []
-        try:
-            await asyncio.to_thread(self._send, self._backend, said, minutes)
-        except BaseException:
-            self._unsaid = said + self._unsaid
-            self._front.statistics.give_back(minutes)
-            raise
-        self._next_report = time.monotonic() + _REPORT_SECONDS
+        async with self._reporting:  # one at a time, so that acknowledgements arrive in their order
+            if self._backend is None:
+                return
+            said, minutes = self._unsaid, self._front.statistics.take()
+            self._unsaid = []
+            try:
+                await asyncio.to_thread(self._send, self._backend, said, minutes)
+            except BaseException:
+                self._unsaid = said + self._unsaid
+                self._front.statistics.give_back(minutes)
+                raise
+            self._next_report = time.monotonic() + _REPORT_SECONDS
 
     def _send(self, backend: Backend, said: list[Acknowledgement], minutes: dict[str, list[Minute]]) -> None:
         backend.call(service.report_serving, self._process, self._url, self._started_at, said, minutes)

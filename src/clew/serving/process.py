@@ -93,7 +93,7 @@ def _listen(options: ServeOptions) -> socket.socket:
 def _lifespan(front: Front, follower: Follower):  # type: ignore[no-untyped-def]  # Starlette's own type for this is private
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(follower.follow()), asyncio.create_task(_sync(front.predictions))]
+        tasks = [asyncio.create_task(work) for work in (follower.follow(), follower.keep_alive(), _sync(front.predictions))]
         yield
         for task in tasks:
             task.cancel()

@@ -271,6 +271,11 @@ class Explanation:
     git_commit: str | None
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        from clew.serving.explaining import in_words
+
+        return in_words(self)
+
 
 @dataclass(frozen=True)
 class Compaction:

@@ -1,0 +1,36 @@
+"""``clew.replay``: a project whose event time a driver moves, so that a year passes as fast as the machine can work."""
+
+from datetime import datetime
+
+from clew.access.service import get_project, set_event_time
+from clew.backend import Backend, current
+
+__all__ = ["Replay", "replay"]
+
+
+class Replay:
+    """The event clock of a project opened for replay. One driver moves it; everything that counts event time follows."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def now(self) -> datetime:
+        """The project's event time, in UTC."""
+        found = self._backend.call(get_project).event_time
+        assert found is not None  # ``replay`` opened it
+        return found
+
+    def advance(self, to: datetime) -> None:
+        """Move event time on. Raises ``Conflict`` for a time before the present one: it never moves back."""
+        self._backend.call(set_event_time, to)
+
+
+def replay(at: datetime) -> Replay:
+    """Open the project for replay at an event time, or go on with one that is open already.
+
+    Raises ``Conflict`` for a project in which something has happened by the wall clock.
+    """
+    backend = current()
+    backend.call(set_event_time, at)
+    return Replay(backend)
