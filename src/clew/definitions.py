@@ -6,11 +6,13 @@ asset besides its code, which a ``FunctionRef`` names inside the source snapshot
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from clew.bounds import Bounds, bounds_in_words, settled_bounds, within
 from clew.clock import parse_duration
 from clew.errors import Invalid
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aggregate", "AnyDefinition", "DatasetDefinition", "EndpointDefinition", "FeaturesDefinition", "FunctionRef", "GateDefinition", "ModelDefinition",
-    "ParameterDefinition", "SearchDefinition", "Space", "TrainingSetDefinition", "ViewUse", "WindowsDefinition", "definition_digest", "dtype_name",
-    "check_durations", "from_document", "kind_of", "parse_dtype", "to_document",
+    "ParameterDefinition", "SearchDefinition", "Space", "TrainingSetDefinition", "ViewUse", "WindowsDefinition", "check_durations",
+    "declared_parts", "definition_digest", "dtype_name", "from_document", "kind_of", "parse_dtype", "to_document",
 ]  # fmt: skip
 
 AggregateFunction = Literal["mean", "sum", "count", "min", "max"]
@@ -44,6 +46,12 @@ class DatasetDefinition:
     function: FunctionRef | None
     zone: str | None = None
     """The zone that naive event times are declared to be in; without it they are refused."""
+    bounds: dict[str, Bounds] = field(default_factory=dict)
+    """Hard limits of columns: a row outside of them never gets in."""
+
+    def __post_init__(self) -> None:
+        times = {self.time: "the event time", self.known: "the time at which a row became known"}
+        _settle_column_bounds(self, {name: what for name, what in times.items() if name is not None})
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,12 @@ class Aggregate:
 
     function: AggregateFunction
     column: str | None = None
-    bounds: tuple[float, float] | None = None
+    bounds: Bounds | None = None
+
+    def __post_init__(self) -> None:
+        if self.bounds is not None:
+            of = "" if self.column is None else f"{self.column!r}, "
+            object.__setattr__(self, "bounds", settled_bounds(self.bounds, f"clew.{self.function}({of}bounds={self.bounds!r})"))
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,11 @@ class WindowsDefinition:
     over: tuple[str, ...]
     aggregates: dict[str, Aggregate]
     missing: Literal["hold"] | float | None = None
+
+    def __post_init__(self) -> None:
+        for name, one in self.aggregates.items():
+            if one.bounds is not None and one.function not in ("count", "sum"):  # those two answer an empty window with 0
+                _check_missing(self.name, name, self.missing, one.bounds)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -84,6 +102,14 @@ class FeaturesDefinition:
     missing: Literal["hold"] | float | None
     request: dict[str, str]
     function: FunctionRef
+    bounds: dict[str, Bounds] = field(default_factory=dict)
+    """Hard limits of the features that the function makes."""
+
+    def __post_init__(self) -> None:
+        apart = dict.fromkeys(self.entity, "an entity") | ({} if self.time is None else {self.time: "the time"})
+        _settle_column_bounds(self, apart)
+        for name, bounds in self.bounds.items():
+            _check_missing(self.name, name, self.missing, bounds)
 
 
 @dataclass(frozen=True)
@@ -218,6 +244,47 @@ def definition_digest(definition: AnyDefinition, code_digest: str = "") -> str:
     document = to_document(definition)
     document.pop("function", None)
     return "sha256:" + hashlib.sha256(msgspec.json.encode([document, code_digest], order="sorted")).hexdigest()
+
+
+def declared_parts(definition: AnyDefinition) -> dict[str, str]:
+    """What was declared, part by part in words, so that a difference has a name; without the function, whose code counts by itself.
+
+    >>> view = WindowsDefinition("w", "flights", ("carrier",), ("6h",), {"late": Aggregate("mean", "late", (0, 1))})
+    >>> declared_parts(view)["bounds of late"]
+    'between 0 and 1'
+    """
+    parts: dict[str, str] = {}
+    document = to_document(definition)
+    for name, value in document.items():
+        if name in ("name", "type", "function", "bounds"):
+            continue
+        for part, inner in value.items() if isinstance(value, dict) else ((None, value),):
+            shown = {key: one for key, one in inner.items() if key != "bounds"} if isinstance(inner, dict) else inner
+            parts[name if part is None else f"{name} {part}"] = msgspec.json.encode(shown).decode()
+    bounds: Mapping[str, Bounds | None] = getattr(definition, "bounds", {})
+    if isinstance(definition, WindowsDefinition):
+        bounds = {name: one.bounds for name, one in definition.aggregates.items()}
+    return parts | {f"bounds of {name}": bounds_in_words(one) for name, one in bounds.items() if one is not None}
+
+
+def _settle_column_bounds(definition: DatasetDefinition | FeaturesDefinition, apart: Mapping[str, str]) -> None:
+    """Check the bounds of columns and put them into one form. ``apart`` says what those columns are that can't have any."""
+    given: Any = definition.bounds  # Any: whatever the user wrote
+    if not isinstance(given, Mapping):
+        raise Invalid(f"{definition.name}: bounds={given!r} names no column; write bounds={{'column': {given!r}}}")
+    for name in given:
+        if name in apart:
+            raise Invalid(f"{definition.name} bounds {name!r}, which is {apart[name]} and no number; only columns of numbers have bounds")
+    settled = {name: settled_bounds(bounds, f"{definition.name}: bounds={{{name!r}: {bounds!r}}}") for name, bounds in given.items()}
+    object.__setattr__(definition, "bounds", settled)
+
+
+def _check_missing(view: str, column: str, missing: Literal["hold"] | float | None, bounds: Bounds) -> None:
+    if isinstance(missing, int | float) and not within(missing, bounds):
+        raise Invalid(
+            f"{view} answers {missing!r} where there is no value, and {column!r} must be {bounds_in_words(bounds)}: "
+            "every such row would be refused; choose another missing=, or other bounds"
+        )
 
 
 def check_durations(*durations: str | None) -> None:

@@ -10,9 +10,11 @@
     ├── NotFound            404  no such name, version, run or prediction
     ├── Conflict            409  clashes with what is there (name, alias, lease, running process)
     ├── Refused             422  well-formed data that breaks a declared rule (expectation, gate, bound)
+    │   └── OutOfBounds     422  a feature lies outside its declared bounds: view, column, value, bounds, rows
     ├── BuildFailed         500  a user's step raised; carries its output
     ├── Unavailable         503  a part is not up, or not yet
-    │   └── StorageFull     503  the disk is full: nothing was half-written
+    │   ├── StorageFull     503  the disk is full: nothing was half-written
+    │   └── StillRunning    503  the same request is at work: ask again, with its key, for its answer
     └── MissingDependency   501  an optional library is absent; says the command that installs it
 
 ``Pruned`` is control flow, not an error: a trial that was cut short.
@@ -28,8 +30,10 @@ __all__ = [
     "Invalid",
     "MissingDependency",
     "NotFound",
+    "OutOfBounds",
     "Pruned",
     "Refused",
+    "StillRunning",
     "StorageFull",
     "TooLarge",
     "Unauthenticated",
@@ -85,6 +89,10 @@ class Refused(ClewError):
     code, status = "refused", 422
 
 
+class OutOfBounds(Refused):
+    code = "out_of_bounds"
+
+
 class BuildFailed(ClewError):
     code, status = "build_failed", 500
 
@@ -99,6 +107,10 @@ class Unavailable(ClewError):
 
 class StorageFull(Unavailable):
     code, status = "storage_full", 503
+
+
+class StillRunning(Unavailable):
+    code, status = "still_running", 503
 
 
 class Pruned(Exception):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clew.backend import Backend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
-from clew.definitions import ModelDefinition, definition_digest, kind_of
+from clew.definitions import ModelDefinition, declared_parts, definition_digest, kind_of
 from clew.errors import NotFound
 from clew.fingerprints import Code, fingerprint, first_difference
 from clew.pipelines import service
@@ -55,7 +55,7 @@ class Planner:
             gates = {part: value for gate in self.graph.gates.get(asset.name, []) for part, value in self.code(gate).parts.items()}
         digests = {name: f"{version.definition_digest} {version.content_digest}" for name, version in inputs.items()}
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return StepKey(definition_digest(definition), self.code(asset).parts, digests, parameters, python, gates)
+        return StepKey(declared_parts(definition), self.code(asset).parts, digests, parameters, python, gates)
 
     def latest(self, name: str) -> AssetVersion | None:
         try:
@@ -110,7 +110,7 @@ class Planner:
 
 
 def difference(record: BuildRecord, key: StepKey, root: Path) -> str:
-    """The first thing in which a key differs from a record: code, inputs, parameters, gates, Python, then what was read."""
+    """The first thing in which a key differs from a record: code, inputs, parameters, gates, declaration, Python, then what was read."""
     before = record.key
     for word, old, new in (
         ("code", before.code, key.code),
@@ -122,8 +122,16 @@ def difference(record: BuildRecord, key: StepKey, root: Path) -> str:
         if found is not None:
             return f"{word}: {found}"
     if before.definition != key.definition:
-        return "definition: what is declared changed"
+        return f"definition: {_redeclared(before.definition, key.definition)}"
     if before.python != key.python:
         return f"environment: Python {before.python} became {key.python}"
     read = matches(record.trace, root)
     return f"trace: {read}" if read else f"nothing differs from {record.asset}@{record.number}"
+
+
+def _redeclared(before: dict[str, str], after: dict[str, str]) -> str:
+    """The first part of a declaration that differs, with what it was and is."""
+    name = next(name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name))
+    if name not in before:
+        return f"{name} is new, {after[name]}"
+    return f"{name} was {before[name]}, and is {after[name]}" if name in after else f"{name} is gone, it was {before[name]}"

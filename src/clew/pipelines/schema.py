@@ -32,10 +32,11 @@ builds = sa.Table(
 class StepKey:
     """What a step's result is cached under, kept part by part, so that the first part that differs can be named.
 
-    ``code`` and ``gates`` map what a function can reach to digests, ``inputs`` names to the versions' digests.
+    ``code`` and ``gates`` map what a function can reach to digests, ``inputs`` names to the versions' digests. ``definition`` holds what
+    was declared, in words.
     """
 
-    definition: str
+    definition: dict[str, str]
     code: dict[str, str]
     inputs: dict[str, str]
     parameters: dict[str, str]
