@@ -11,12 +11,13 @@ from urllib.parse import quote
 import msgspec
 
 from clew.clock import wall_now
-from clew.errors import ClewError, Unavailable, from_wire
+from clew.errors import ClewError, StillRunning, Unavailable, from_wire
 from clew.identifiers import new_id
 from clew.operations import Context, Operation, operation_of
 from clew.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    import httpx
     import polars as pl
 
     from clew.storage.blobs import Blob
@@ -96,26 +97,7 @@ class LocalBackend:
                 return operation.function(inside, **values)
         if operation.kind == "write":
             return context.run_write(lambda inside: access.once(inside, operation, values, key))
-        return self._staged(context, operation, values, key)
-
-    def _staged(self, context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> Any:
-        """A staged operation commits by itself; its response is kept afterwards, so that a repeated request is no second effect."""
-        from clew.access import service as access
-
-        def admit(inside: Context) -> tuple[Context, bytes | None]:
-            entered = access.enter(inside, operation)
-            seen = access.seen_response(entered, operation, values, key)
-            if seen is None:
-                access.record(entered, operation, values)
-            return entered, seen
-
-        entered, seen = context.run_write(admit)
-        if seen is not None:
-            return msgspec.json.decode(seen, type=operation.returns)
-        result = operation.function(replace(context, now=entered.now), **values)
-        if key is not None:
-            context.run_write(lambda inside: access.keep_response(inside, operation, values, key, result))
-        return result
+        return access.once_staged(context, operation, values, key)
 
     def upload(self, source: "bytes | Path") -> "Blob":
         from clew.access import service as access
@@ -167,25 +149,34 @@ class HttpBackend:
         return msgspec.json.decode(content or b"null", type=declared.returns)  # type: ignore[no-any-return]
 
     def request(self, method: str, path: str, **options: Any) -> bytes:  # Any: httpx's own keyword arguments
-        """One request, tried again while the server can't be reached: a write carries its idempotency key, so that is safe."""
+        """One request, sent again when no answer came: what is no read or upload carries its idempotency key, so it acts once."""
         import httpx
 
-        for attempt in range(_TRIES):
+        failures = 0
+        while True:
             try:
                 response = self._client.request(method, path, **options)
-                break
             except httpx.TransportError as error:
-                if attempt == _TRIES - 1:
+                failures += 1
+                if failures == _TRIES:
                     raise Unavailable(
                         f"no Clew server answers at {self.url} ({error}); start one with `clew up`, or unset CLEW_URL"
                     ) from error
-        if response.is_success:
-            return response.content
+                continue
+            if response.is_success:
+                return response.content
+            refusal = self._refusal(response, f"{method} {path}")
+            if not isinstance(refusal, StillRunning):  # the server has waited before it said so: ask again, for as long as it takes
+                raise refusal
+            failures = 0
+
+    def _refusal(self, response: "httpx.Response", request: str) -> ClewError:
+        """The error that an answer stands for."""
         try:
             document = msgspec.json.decode(response.content)["error"]
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise ClewError(f"{self.url} answered {response.status_code} to {method} {path}, not as a Clew server does") from error
-        raise from_wire(document)
+            raise ClewError(f"{self.url} answered {response.status_code} to {request}, not as a Clew server does") from error
+        return from_wire(document)
 
     def upload(self, source: "bytes | Path") -> "Blob":
         from clew.storage.blobs import Blob

@@ -1,6 +1,5 @@
 """Projects and their event clock, and what surrounds every operation: permission, audit, idempotency."""
 
-import hashlib
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,18 +7,20 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from clew.access import keys
 from clew.access.schema import Clock, Project, projects
 from clew.clock import to_micros, wall_now
-from clew.errors import Conflict, Invalid, NotFound
+from clew.errors import Conflict, Invalid, NotFound, StillRunning
 from clew.identifiers import check_slug
 from clew.operations import Context, Operation, Page, operation
 from clew.storage.blobs import Blob
 from clew.storage.events import read_events
-from clew.storage.schema import Event, audit, blob_owners, idempotency_keys
+from clew.storage.holders import new_holder
+from clew.storage.schema import Event, audit, blob_owners
 
 __all__ = [
-    "create_project", "enter", "ensure_project", "get_project", "keep_response", "list_events", "list_projects", "once", "own_blob",
-    "owns_blob", "record", "seen_response", "set_event_time",
+    "create_project", "enter", "ensure_project", "get_project", "list_events", "list_projects", "once", "once_staged", "own_blob",
+    "owns_blob", "record", "set_event_time",
 ]  # fmt: skip
 
 
@@ -93,38 +94,47 @@ def enter(context: Context, operation: Operation) -> Context:
 def once(context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> Any:
     """Run a write, with its audit row; a key that was seen answers with the response that it had."""
     context = enter(context, operation)
-    seen = seen_response(context, operation, values, key)
+    seen = keys.seen_response(context, operation, values, key)
     if seen is not None:
         return msgspec.json.decode(seen, type=operation.returns)
     result = operation.function(context, **values)
     record(context, operation, values)
-    keep_response(context, operation, values, key, result)
+    keys.keep_response(context, operation, values, key, result)
     return result
 
 
-def seen_response(context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> bytes | None:
-    """The response that a key has had already, as JSON. Raises ``Conflict`` for a key that was used for something else."""
+def once_staged(context: Context, operation: Operation, values: dict[str, Any], key: str | None) -> Any:
+    """Run a staged operation, which commits by itself. It takes its key before it begins: no second one works under the same key.
+
+    Waits for the answer of one that does, and raises ``StillRunning`` when that takes longer than a caller may be kept waiting.
+    """
+    holder = "" if key is None else new_holder()
+
+    def admit(inside: Context) -> tuple[Context, bytes | None]:
+        entered = enter(inside, operation)
+        seen = None if key is None else keys.take(entered, operation, values, key, holder)
+        if seen is None:
+            record(entered, operation, values)
+        return entered, seen
+
+    def act(entered: Context) -> Any:
+        return operation.function(replace(context, now=entered.now), **values)
+
     if key is None:
-        return None
-    seen = context.db.execute(sa.select(idempotency_keys).where(idempotency_keys.c.key == key)).one_or_none()
-    if seen is None:
-        return None
-    if seen.operation != _request(context, operation, values):
-        raise Conflict(f"the idempotency key {key!r} was used for another request; use a fresh one for {operation.name}")
-    return bytes(seen.response)
-
-
-def keep_response(context: Context, operation: Operation, values: dict[str, Any], key: str | None, result: Any) -> None:
-    """Keep the response with its key, in the transaction of the effect."""
-    if key is not None:
-        row = {"key": key, "operation": _request(context, operation, values), "response": msgspec.json.encode(result), "at": wall_now()}
-        context.db.execute(sa.insert(idempotency_keys).values(**row))
-
-
-def _request(context: Context, operation: Operation, values: dict[str, Any]) -> str:
-    """What a key stands for: the operation, and a digest of project and arguments."""
-    content = msgspec.json.encode([context.project, values], order="sorted")
-    return f"{operation.name} {hashlib.sha256(content).hexdigest()[:32]}"
+        return act(context.run_write(admit)[0])
+    while True:
+        try:
+            entered, seen = context.run_write(admit)
+            break
+        except StillRunning:
+            if not keys.wait_until_free(context, key):
+                raise
+    if seen is not None:
+        return msgspec.json.decode(seen, type=operation.returns)
+    with keys.held(context, key, holder):
+        result = act(entered)
+        context.run_write(lambda inside: keys.keep_taken(inside, key, holder, result))
+    return result
 
 
 _UNAUDITED = {

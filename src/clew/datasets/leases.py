@@ -3,23 +3,20 @@
 A writer that was suspended past its lease, or thought dead, finds another token when it comes to commit its row, and keeps nothing.
 """
 
-import os
 import random
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from clew.clock import wall_now
 from clew.datasets.schema import writer_leases
 from clew.errors import Conflict
-from clew.identifiers import new_id
 from clew.operations import Context
+from clew.storage.holders import has_died, new_holder
 
 __all__ = ["Fence", "writer"]
 
@@ -47,7 +44,7 @@ def writer(context: Context, name: str, *, wait_seconds: float = 60.0) -> Iterat
 
     A holder on this machine that died has lost its lease at once; one elsewhere when the lease has run out.
     """
-    holder = f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())} {new_id('writer')}"
+    holder = new_holder()
     deadline = time.monotonic() + wait_seconds
     while (fence := context.run_write(lambda inside: _take(inside, name, holder))) is None:
         if time.monotonic() > deadline:
@@ -69,7 +66,7 @@ def _take(context: Context, name: str, holder: str) -> Fence | None:
             sa.insert(writer_leases).values(project=context.project, name=name, token=1, holder=holder, expires_at=expires_at)
         )
         return Fence(name, 1)
-    if row.holder is not None and row.expires_at > wall_now() and not _died(row.holder):
+    if row.holder is not None and row.expires_at > wall_now() and not has_died(row.holder):
         return None
     context.db.execute(_at(context, name).values(token=row.token + 1, holder=holder, expires_at=expires_at))
     return Fence(name, row.token + 1)
@@ -87,25 +84,3 @@ def _row(context: Context, name: str) -> sa.Select[tuple[int, str | None, object
 
 def _at(context: Context, name: str) -> sa.Update:
     return sa.update(writer_leases).where(writer_leases.c.project == context.project, writer_leases.c.name == name)
-
-
-def _died(holder: str) -> bool:
-    host, pid, started, _ = holder.split(" ")
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False  # somebody else's process, so there is one
-    # A number is used again: the same process is the one that started at the same moment.
-    return _started(int(pid)) != started
-
-
-def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot; the same text for all where the system doesn't say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return "0"

@@ -39,9 +39,12 @@ idempotency_keys = sa.Table(
     metadata,
     sa.Column("key", sa.String(64), primary_key=True),
     sa.Column("operation", sa.String(128), nullable=False),
-    sa.Column("response", sa.LargeBinary, nullable=False),
+    sa.Column("response", sa.LargeBinary, nullable=True),
+    sa.Column("holder", sa.String(256), nullable=True),
+    sa.Column("expires_at", Instant, nullable=True),
     sa.Column("at", Instant, nullable=False),
 )
+"""``response`` is empty while the request is at work: then ``holder`` is who works, until ``expires_at`` unless it renews that."""
 
 blob_owners = sa.Table(
     "blob_owners",

@@ -154,7 +154,9 @@ def upgrade() -> None:
         "idempotency_keys",
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("operation", sa.String(length=128), nullable=False),
-        sa.Column("response", sa.LargeBinary(), nullable=False),
+        sa.Column("response", sa.LargeBinary(), nullable=True),
+        sa.Column("holder", sa.String(length=256), nullable=True),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_idempotency_keys")),
     )
