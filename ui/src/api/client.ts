@@ -13,6 +13,22 @@ export class ServerError extends Error {
   }
 }
 
+export type Method = "POST" | "PUT" | "DELETE";
+type Verb<M extends Method> = Lowercase<M>;
+export type Writable<M extends Method> = {
+  [P in keyof paths]: paths[P] extends { [V in Verb<M>]: { responses: unknown } } ? P : never;
+}[keyof paths];
+type Change<M extends Method, P extends Writable<M>> = paths[P] extends { [V in Verb<M>]: infer C } ? C : never;
+export type WriteParameters<M extends Method, P extends Writable<M>> = Change<M, P> extends { parameters: { path: infer T } } ? T : never;
+export type Body<M extends Method, P extends Writable<M>> =
+  Change<M, P> extends { requestBody: { content: { "application/json": infer B } } }
+    ? B
+    : Change<M, P> extends { requestBody?: { content: { "application/json": infer B } } }
+      ? B | undefined
+      : undefined;
+export type Effect<M extends Method, P extends Writable<M>> =
+  Change<M, P> extends { responses: { 200: { content: { "application/json": infer R } } } } ? R : null;
+
 type Readable = { [P in keyof paths]: paths[P] extends { get: { responses: { 200: unknown } } } ? P : never }[keyof paths];
 type Get<P extends Readable> = paths[P] extends { get: infer G } ? G : never;
 type Part<G, K extends string> = G extends { parameters: infer P }
@@ -47,10 +63,22 @@ export async function read<P extends Readable>(path: P, parameters: ReadParamete
   return (await request(addressOf(path, parameters as Record<string, unknown>), { signal })) as Answer<P>;
 }
 
-/** Send a change. The key makes a repeated send one effect. */
-export async function send(method: "POST" | "PUT", path: string, parameters: Record<string, unknown>, body: unknown): Promise<unknown> {
-  const headers = { "content-type": "application/json", "idempotency-key": crypto.randomUUID() };
-  return request(addressOf(path, parameters), { method, headers, body: JSON.stringify(body) });
+/** Send a change. The server keeps its answer under the key: sent again with the same key, it is one effect. */
+export async function write<M extends Method, P extends Writable<M>>(
+  method: M,
+  path: P,
+  parameters: WriteParameters<M, P>,
+  body: Body<M, P>,
+  key: string,
+): Promise<Effect<M, P>> {
+  const headers = { "content-type": "application/json", "idempotency-key": key };
+  const address = addressOf(path, parameters as Record<string, unknown>);
+  return (await request(address, { method, headers, body: JSON.stringify(body ?? {}) })) as Effect<M, P>;
+}
+
+/** `crypto.randomUUID` is not there on plain http from another machine; random bytes are. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 async function request(address: string, init: RequestInit): Promise<unknown> {

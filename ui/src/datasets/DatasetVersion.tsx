@@ -1,11 +1,13 @@
 import { Link } from "@tanstack/react-router";
 import type { Schemas } from "../api/client";
 import { useRead } from "../api/queries";
+import { useWrite } from "../api/writes";
 import { versionRoute } from "../catalog/VersionPage";
+import { Act } from "../design/Ask";
 import { count, figure, moment, percent, plain } from "../design/format";
 import { Facts, Panel } from "../design/Panel";
 import { Pill } from "../design/Pill";
-import { Command, Empty, Ready } from "../design/States";
+import { Empty, Ready } from "../design/States";
 import type { Tab } from "../design/Tabs";
 import { useProject } from "../shell/root";
 
@@ -105,9 +107,28 @@ function Columns({ version }: { version: Version }) {
 }
 
 function Appended({ rows, name }: { rows: number; name: string }) {
+  const project = useProject();
+  const cut = useWrite("POST", "/api/v1/projects/{project}/datasets/{name}/cuts");
   return (
     <span className="row">
-      <Pill tone="info">{count(rows, "row")}</Pill> readable already; a cut makes them a version: <Command>{`clew cut ${name}`}</Command>
+      <Pill tone="info">{count(rows, "row")}</Pill> readable already, in no version yet.
+      <Act
+        label="Cut…"
+        title={`Take what was appended to ${name} into a version?`}
+        confirm="Cut a version"
+        act={async () => {
+          const { version, added } = await cut({ project, name }, {});
+          return `${version.name}@${version.number} is the newest version, with ${count(added, "row")} more.`;
+        }}
+      >
+        <ul className="consequences">
+          <li>
+            {count(rows, "appended row")}, and those that come until then, become the newest version. They are checked against the rules
+            first.
+          </li>
+          <li>What is built from {name} next takes that version; what was built stays as it is.</li>
+        </ul>
+      </Act>
     </span>
   );
 }

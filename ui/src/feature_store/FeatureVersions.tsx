@@ -1,8 +1,12 @@
 import type { Schemas } from "../api/client";
+import { useRead } from "../api/queries";
+import { useWrite } from "../api/writes";
 import { VersionLink } from "../catalog/links";
+import { Act } from "../design/Ask";
 import { count, figure, moment, percent } from "../design/format";
 import { Facts, Panel } from "../design/Panel";
 import type { Tab } from "../design/Tabs";
+import { useProject } from "../shell/root";
 
 type Version = Schemas["AssetVersion"];
 
@@ -44,7 +48,7 @@ export function FeatureViewParts({ version }: { version: Version; tab: string })
   const definition = details.definition ?? {};
   return (
     <>
-      <Panel title="How is it made?">
+      <Panel title="How is it made?" aside={<RevertTo version={version} />}>
         <Facts
           rows={[
             ["Kind", MADE[details.kind]],
@@ -62,6 +66,35 @@ export function FeatureViewParts({ version }: { version: Version; tab: string })
         <ColumnsTable columns={details.columns ?? []} />
       </Panel>
     </>
+  );
+}
+
+/** An earlier version can be made the newest again. */
+function RevertTo({ version: { name, number } }: { version: Version }) {
+  const project = useProject();
+  const versions = useRead("/api/v1/projects/{project}/assets/{name}/versions", { project, name, limit: 200 });
+  const revert = useWrite("POST", "/api/v1/projects/{project}/features/{name}/reverts");
+  const newest = versions.data?.items[0]?.number;
+  if (!newest || newest === number) return null;
+  return (
+    <Act
+      label="Revert to this version…"
+      title={`Make ${name}@${number} the newest again?`}
+      confirm={`Revert to @${number}`}
+      act={async () => {
+        const { version } = await revert({ project, name }, { number });
+        return `${name}@${version.number} is ${name}@${number} again.`;
+      }}
+    >
+      <ul className="consequences">
+        <li>
+          {name}@{newest + 1} will be made of it: its definition, its data and its online rows together. {name}@{newest} stays, and can be
+          reverted to in the same way.
+        </li>
+        <li>What endpoints serve does not change: each pins its own versions. The next build of a model takes the new one.</li>
+        <li>Your file still declares what it declares: apply it again, and its definition is in force again.</li>
+      </ul>
+    </Act>
   );
 }
 

@@ -6,6 +6,8 @@ import { AssetLink, EndpointLink, RunLink, VersionLink } from "../catalog/links"
 import { count, duration, figure, microseconds, moment } from "../design/format";
 import { AliasPill, Pill, RunStatus, VerdictPill } from "../design/Pill";
 import { Spark } from "../design/Spark";
+import { judgedOf } from "../registry/judged";
+import { useVerdicts } from "../registry/useVerdicts";
 import { useReports } from "../serving/Performance";
 import { condition } from "../serving/words";
 import { useProject } from "../shell/root";
@@ -138,14 +140,8 @@ function Gate({ model }: { model: Schemas["Asset"] | undefined }) {
     { project, name: model?.name ?? "", number: number ?? 0 },
     { enabled: !!number },
   );
-  const judged =
-    (version.data?.details as { refit_of?: { name: string; number: number } | null } | undefined)?.refit_of ??
-    (model && number ? { name: model.name, number } : null);
-  const verdicts = useRead(
-    "/api/v1/projects/{project}/assets/{model}/versions/{number}/verdicts",
-    { project, model: judged?.name ?? "", number: judged?.number ?? 0 },
-    { enabled: !!judged && version.isSuccess },
-  );
+  const judged = version.data && judgedOf(version.data);
+  const verdicts = useVerdicts(version.data);
   const verdict = verdicts.data?.items[0];
   return (
     <Step title="Gate" big={judged ? <VersionLink name={judged.name} number={judged.number} /> : null} empty="@clew.gate">

@@ -7,6 +7,7 @@ import { Empty, Ready } from "../design/States";
 import type { Tab } from "../design/Tabs";
 import { useProject } from "../shell/root";
 import { Markdown } from "./Markdown";
+import { useVerdicts } from "./useVerdicts";
 import { Verdict } from "./Verdict";
 
 type Version = Schemas["AssetVersion"];
@@ -31,14 +32,8 @@ export function ModelParts({ version, tab }: { version: Version; tab: string }) 
 
 /** What the gate found. A refit was not judged itself: its verdict is that of the version which it is the refit of. */
 function Gate({ version }: { version: Version }) {
-  const project = useProject();
   const { refit_of } = version.details as unknown as Details;
-  const judged = refit_of ?? { name: version.name, number: version.number };
-  const verdicts = useRead("/api/v1/projects/{project}/assets/{model}/versions/{number}/verdicts", {
-    project,
-    model: judged.name,
-    number: judged.number,
-  });
+  const verdicts = useVerdicts(version);
   return (
     <>
       {refit_of && (

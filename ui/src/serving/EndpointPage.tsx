@@ -8,6 +8,7 @@ import { Heading, Panel } from "../design/Panel";
 import { AliasPill, Pill } from "../design/Pill";
 import { Command, Empty, Ready } from "../design/States";
 import { projectRoute, useProject } from "../shell/root";
+import { Actions } from "./Actions";
 import { AnswersTable } from "./Answers";
 import { Performance } from "./Performance";
 import "./serving.css";
@@ -49,7 +50,7 @@ function Shown({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes
             {endpoint.name} <span className="third">answers with</span> {endpoint.model}@{endpoint.number}
           </>
         }
-        actions={<Command>{`clew rollback ${endpoint.name}`}</Command>}
+        actions={<Actions endpoint={endpoint} />}
       >
         <code>POST /endpoints/{endpoint.name}/predict</code> ·{" "}
         <span style={{ color: said.tone === "ok" ? undefined : `var(--${said.tone})` }}>{said.text}</span>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Schemas } from "../api/client";
-import { asked, condition } from "./words";
+import { asked, condition, rollbackTarget } from "./words";
 
 function status(change: Record<string, unknown>): Schemas["EndpointStatus"] {
   const process = { process: "p", alive: true, state: "serving", message: "", epoch: 2 };
@@ -20,6 +20,20 @@ describe("an endpoint's condition", () => {
   });
   it("is quiet while all is well", () => {
     expect(condition(status({ requests: 41 }))).toEqual({ tone: "ok", text: "no failed request of 41 in the last hour" });
+  });
+});
+
+describe("where a rollback leads", () => {
+  const route = (epoch: number, cause: string) => ({ epoch, cause }) as unknown as Schemas["Route"];
+  it("is what stood before the last deploy", () => {
+    expect(rollbackTarget([route(2, "deploy"), route(1, "deploy")])?.epoch).toBe(1);
+  });
+  it("is nowhere after the first deploy, and after all of the others were rolled back", () => {
+    expect(rollbackTarget([route(1, "deploy")])).toBeUndefined();
+    expect(rollbackTarget([route(3, "rollback"), route(2, "deploy"), route(1, "deploy")])).toBeUndefined();
+  });
+  it("goes one step further back at each rollback", () => {
+    expect(rollbackTarget([route(4, "rollback"), route(3, "deploy"), route(2, "deploy"), route(1, "deploy")])?.epoch).toBe(1);
   });
 });
 

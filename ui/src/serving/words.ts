@@ -28,6 +28,16 @@ export function condition(status: Status): Said {
   return { tone: "ok", text: `no failed request of ${status.requests.toLocaleString("en-US")} in the last hour` };
 }
 
+/** Where a rollback would lead: what stood before the last deploy that still stands. `routes` come newest first, back to the first. */
+export function rollbackTarget(routes: readonly Schemas["Route"][]): Schemas["Route"] | undefined {
+  const standing: Schemas["Route"][] = [];
+  for (const route of [...routes].reverse()) {
+    if (route.cause === "deploy") standing.push(route);
+    else if (route.cause === "rollback") standing.pop();
+  }
+  return standing.at(-2);
+}
+
 /** A request's row as a person reads it: values of the key first, without names. */
 export function asked(row: Record<string, unknown>, limit = 7): string {
   return Object.values(row)

@@ -2,6 +2,7 @@ import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { type LiveState, useLive } from "../api/live";
 import { useRead } from "../api/queries";
+import { useAnnouncement } from "../design/announcements";
 import { Crumbs } from "./Crumbs";
 import { Mark } from "./Mark";
 import { Palette } from "./Palette";
@@ -53,6 +54,7 @@ export function Layout() {
         </main>
       </div>
       <Palette project={project} open={finding} onOpenChange={setFinding} />
+      <Announcement />
     </div>
   );
 }
@@ -105,6 +107,16 @@ function ProjectPicker({ project }: { project: string }) {
         <option key={slug}>{slug}</option>
       ))}
     </select>
+  );
+}
+
+/** What a change has done. The place is always there, so that a screen reader hears what comes into it. */
+function Announcement() {
+  const said = useAnnouncement();
+  return (
+    <div className="announcement" role="status" data-shown={!!said}>
+      {said}
+    </div>
   );
 }
 

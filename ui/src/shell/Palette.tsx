@@ -2,6 +2,7 @@ import * as Dialog from "@radix-ui/react-dialog";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useRead } from "../api/queries";
+import { useFocusReturn } from "../design/focus";
 import { chooseTheme } from "../design/theme";
 import { PAGES } from "./Layout";
 import { type Findable, rank } from "./ranking";
@@ -18,11 +19,12 @@ interface PaletteProps {
 
 /** `Ctrl K`: find anything by name, go there, or do something. */
 export function Palette({ project, open, onOpenChange }: PaletteProps) {
+  const focus = useFocusReturn();
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
       <Dialog.Portal>
         <Dialog.Overlay className="scrim" />
-        <Dialog.Content className="palette" aria-describedby={undefined}>
+        <Dialog.Content className="palette" aria-describedby={undefined} {...focus}>
           <Dialog.Title className="visually-hidden">Find anything or run a command</Dialog.Title>
           <Finder project={project} done={() => onOpenChange(false)} />
         </Dialog.Content>
