@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from clew.datasets.expectations import ColumnExpectation, Expectations, break_of, check, infer, refuse
+from clew.bounds import Bounds, within
+from clew.datasets.expectations import ColumnExpectation, Expectations, break_of, check, check_bounds, infer, refuse
 from clew.errors import Refused
 
 
@@ -77,6 +80,38 @@ def test_rows_keep_the_rules_that_were_inferred_from_them() -> None:
     assert rules.columns["tailnum"].one_of is None
     assert rules.columns["temp"].nulls == 1.0
     assert rules.columns["temp"].seen == "30 to 30, 50.00% missing"
+
+
+def test_a_column_with_declared_bounds_gets_no_range_beside_them() -> None:
+    rules = infer(frame_of(delay=[1.0, 2.0]), bounded=("delay",))
+    assert rules.columns["delay"].between is None
+    assert (rules.columns["delay"].type, rules.columns["delay"].seen) == ("Float64", "1 to 2")
+
+
+SIDES = st.none() | st.integers(-50, 50).map(float)
+VALUES = st.none() | st.integers(-60, 60) | st.floats(-60, 60) | st.just(float("nan"))
+
+
+@given(st.lists(VALUES), SIDES, SIDES)
+def test_declared_bounds_are_broken_by_the_values_outside_and_by_no_other(
+    values: list[float | None], low: float | None, high: float | None
+) -> None:
+    bounds: Bounds = (low, high) if low is None or high is None or low <= high else (high, low)
+    if bounds == (None, None):
+        return
+    expected = [place for place, value in enumerate(values, 1) if value is not None and not within(value, bounds)]
+    found = check_bounds(pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64, strict=False)}), {"x": bounds})
+    assert [(item.column, item.count, list(item.rows)) for item in found] == ([("x", len(expected), expected[:5])] if expected else [])
+
+
+def test_bounds_of_a_column_that_is_not_there_or_holds_no_numbers_are_broken() -> None:
+    rows = pl.DataFrame({"origin": ["EWR"], "nothing": [None], "count": [7]})
+    found = check_bounds(rows, {"dealy": (0, 1), "origin": (0, 1), "nothing": (0, 1), "count": (None, 6)})
+    assert [str(item) for item in found] == [
+        "dealy: is declared with bounds, and missing; there are origin, nothing, count",
+        "origin: is declared with bounds, and is String; only columns of numbers have bounds",
+        "count: must be at most 6, as bounds= declares; broken in row 1 (7)",
+    ]
 
 
 def test_text_that_was_seen_once_is_no_choice() -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clew.datasets.columns import profile
+from clew.datasets.columns import columns_of
 from clew.datasets.preparation import conform, prepare, split_known
 from clew.definitions import DatasetDefinition
 from clew.errors import Conflict, Invalid, Refused
@@ -62,7 +62,7 @@ def test_a_zone_that_is_not_known_is_said() -> None:
 
 
 def test_rows_take_the_order_and_types_of_the_versions_before() -> None:
-    columns = profile(rows().lazy())
+    columns = columns_of(rows().lazy())
     other = pl.DataFrame(
         {"x": [3, 4], "k": pl.Series([1, 2], dtype=pl.Int8), "t": pl.Series([NOON] * 2).dt.convert_time_zone("Asia/Tokyo")}
     )
@@ -83,12 +83,12 @@ def test_rows_take_the_order_and_types_of_the_versions_before() -> None:
 )
 def test_a_column_that_does_not_fit_the_versions_before_is_refused(frame: pl.DataFrame, message: str) -> None:
     with pytest.raises(Refused) as raised:
-        conform(frame, profile(rows().lazy()), "d")
+        conform(frame, columns_of(rows().lazy()), "d")
     assert message in raised.value.message
 
 
 def test_codes_that_look_like_numbers_in_one_file_are_refused() -> None:
-    columns = profile(rows(x=["007", "abc"]).lazy())
+    columns = columns_of(rows(x=["007", "abc"]).lazy())
     with pytest.raises(Refused, match="x: must be String, as in the versions before, and is Int64; broken in row 1"):
         conform(rows(x=[7, 8]), columns, "d")
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clew.datasets.columns import profile
+from clew.datasets.columns import columns_of
 from clew.datasets.expectations import ColumnExpectation, Expectations
 from clew.datasets.rows import RowReader, to_frame
 from clew.errors import ClewError, Invalid, Refused
@@ -25,7 +25,7 @@ FRAME = pl.DataFrame(
         "d": [date(2013, 1, 1)],
     }
 )
-COLUMNS = profile(FRAME.lazy())
+COLUMNS = columns_of(FRAME.lazy())
 
 
 def reader(zone: str | None = None, **rules: ColumnExpectation) -> RowReader:
@@ -98,3 +98,13 @@ def test_a_missing_field_is_named() -> None:
 def test_a_broken_rule_is_refused() -> None:
     with pytest.raises(Refused, match=r"'x' is 0\.5, and must be at least 1"):
         reader(x=ColumnExpectation(between=(1, None))).read(row(), 1)
+
+
+def test_a_row_outside_the_declared_bounds_is_refused_and_a_missing_value_is_not() -> None:
+    bounded = RowReader("d", COLUMNS, ("n",), ("t",), None, None, {"x": (0.0, 0.5), "n": (1.0, None)})
+    assert bounded.read(row(x=0.5), 1).values["x"] == 0.5
+    assert bounded.read(row(x=None), 1).values["x"] is None
+    with pytest.raises(Refused, match=r"row 2 of d: 'x' is 0.51, and must be between 0 and 0.5, as bounds= declares; no row is stored"):
+        bounded.read(row(x=0.51), 2)
+    with pytest.raises(Refused, match="'n' is 0, and must be at least 1"):
+        bounded.read(row(n=0), 1)

@@ -103,6 +103,51 @@ def test_a_changed_row_is_a_conflict_and_nothing_is_stored(backend: LocalBackend
     assert (newest(backend), backend.tables.head("test/datasets/landings")) == (1, head)
 
 
+BOUNDED = replace(LANDINGS, bounds={"delay": (-120, 3000)})
+
+
+def test_a_row_outside_the_declared_bounds_is_refused_and_nothing_is_stored(backend: LocalBackend) -> None:
+    with pytest.raises(Refused) as first:
+        ingest(backend, pl.concat([rows(1), rows(2, delay=3000.5)]), BOUNDED)
+    assert "delay: must be between -120 and 3000, as bounds= declares; broken in row 2 (3000.5)" in first.value.message
+    assert backend.tables.head("test/datasets/landings") is None
+    ingest(backend, rows(1, 2, delay=3000.0), BOUNDED)
+    with pytest.raises(Refused, match=r"broken in row 1 \(-121.0\)"):
+        ingest(backend, rows(3, delay=-121.0), BOUNDED)
+    with pytest.raises(Refused) as appended:
+        append(backend, pl.concat([rows(3), rows(4, delay=3001.0)]))
+    assert appended.value.message == (
+        "row 2 of landings: 'delay' is 3001.0, and must be between -120 and 3000, as bounds= declares; no row is stored"
+    )
+    assert (newest(backend), flights(backend, 1, include_tail=True)) == (1, [1, 2])
+
+
+def test_the_server_refuses_what_a_client_did_not_check(backend: LocalBackend, tmp_path: Path) -> None:
+    rows(1, delay=9000.0).write_parquet(tmp_path / "rows.parquet")
+    staged = backend.upload(tmp_path / "rows.parquet").digest
+    with pytest.raises(Refused, match="delay: must be between -120 and 3000"):
+        backend.call(service.commit_ingest, "landings", definition=BOUNDED, definition_digest="d", staged=staged)
+
+
+def test_changed_bounds_are_a_version_that_says_so_and_hold_for_the_rows_that_come(backend: LocalBackend) -> None:
+    ingest(backend, rows(1, delay=50.0))
+    growth = ingest(backend, rows(1, delay=50.0), replace(LANDINGS, bounds={"delay": (None, 100)})).growth
+    assert (growth.version.number, growth.version.why) == (2, "code: the bounds of delay changed; the rows are the same")
+    with pytest.raises(Refused, match="must be at most 100, as bounds= declares"):
+        append(backend, rows(2, delay=101.0))
+    append(backend, rows(2, delay=100.0))
+    cut = backend.call(service.cut_tail, "landings").version
+    assert service.details_of(cut).bounds == {"delay": (None, 100.0)}
+    with pytest.raises(Refused, match="must be at most 100"):
+        append(backend, rows(3, delay=101.0))
+
+
+def test_the_file_of_expectations_leaves_the_range_to_the_declared_bounds(backend: LocalBackend) -> None:
+    made = ingest(backend, rows(1, 2), BOUNDED).expectations
+    assert made is not None
+    assert "between" not in made.read_text("utf-8").partition("[columns.delay]")[2]
+
+
 def test_starting_anew_forgets_the_rows_and_keeps_the_versions(backend: LocalBackend) -> None:
     ingest(backend, rows(1, 2))
     append(backend, rows(3))

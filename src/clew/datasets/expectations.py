@@ -4,16 +4,29 @@ A broken rule is a ``Violation`` that names the column, the rule, and the rows; 
 """
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from clew.bounds import Bounds, bounds_in_words
 from clew.datasets.columns import Scalar, plain
 from clew.errors import Refused
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ColumnExpectation", "Expectations", "Violation", "break_of", "check", "infer", "refuse", "violation"]
+__all__ = [
+    "ColumnExpectation",
+    "Expectations",
+    "Violation",
+    "bounds_rule",
+    "break_of",
+    "check",
+    "check_bounds",
+    "infer",
+    "refuse",
+    "violation",
+]
 
 _NAMED_ROWS = 5
 _MOST_CHOICES = 32
@@ -116,6 +129,35 @@ def _check_column(frame: "pl.DataFrame", name: str, rules: ColumnExpectation) ->
     return [item for item in found if item is not None]
 
 
+def check_bounds(frame: "pl.DataFrame", bounds: Mapping[str, Bounds]) -> list[Violation]:
+    """What breaks declared bounds: a column that is not there or holds no numbers, and values outside. A missing value breaks none."""
+    return [item for name, limit in bounds.items() if (item := _check_bounds_of(frame, name, limit))]
+
+
+def _check_bounds_of(frame: "pl.DataFrame", name: str, bounds: Bounds) -> Violation | None:
+    import polars as pl
+
+    if name not in frame.columns:
+        return Violation(name, f"is declared with bounds, and missing; there are {', '.join(frame.columns)}", frame.height)
+    column = frame[name]
+    if column.dtype == pl.Null:
+        return None
+    if not column.dtype.is_numeric():
+        return Violation(name, f"is declared with bounds, and is {column.dtype}; only columns of numbers have bounds", frame.height)
+    low, high = bounds
+    values = column.fill_nan(None) if column.dtype.is_float() else column
+    below = values < low if low is not None else None
+    above = values > high if high is not None else None
+    broken = below if above is None else above if below is None else below | above
+    assert broken is not None  # bounds limit one side at least
+    return violation(frame, name, bounds_rule(bounds), broken)
+
+
+def bounds_rule(bounds: Bounds) -> str:
+    """The rule in words. It says that it was declared: it stands in the code, and not in the file of expectations."""
+    return f"must be {bounds_in_words(bounds)}, as bounds= declares"
+
+
 def break_of(value: Any, rules: ColumnExpectation) -> str | None:  # Any: one value of any column
     """The rule that a single appended value breaks, in words. A share of nulls binds a single row only when it is zero."""
     if value is None:
@@ -158,18 +200,22 @@ def _type_of(dtype: "pl.DataType") -> tuple[str, str | None]:
 # ── inferring ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def infer(frame: "pl.DataFrame", required: tuple[str, ...] = ()) -> Expectations:
+def infer(frame: "pl.DataFrame", required: tuple[str, ...] = (), bounded: Collection[str] = ()) -> Expectations:
     """Rules that the rows keep, with room for what the next file may hold; ``required`` columns never lack a value.
+
+    Columns that are ``bounded`` by their declaration get no range beside it.
 
     Missing values: four times the share that was seen (they come in clusters) plus 3/n, the upper 95 % bound where none was seen among
     n rows (the rule of three). Numbers: the seen range, widened by three times its length on both sides (enough for the next month's
     storm, too little for another unit), not beyond zero where zero was not crossed. Text is a choice when there are few values and none
     was seen only once: then next to no new one is to be expected (Good 1953).
     """
-    return Expectations({name: _infer_column(frame[name], required=name in required) for name in frame.columns})
+    return Expectations({
+        name: _infer_column(frame[name], required=name in required, bounded=name in bounded) for name in frame.columns
+    })  # fmt: skip
 
 
-def _infer_column(column: "pl.Series", *, required: bool) -> ColumnExpectation:
+def _infer_column(column: "pl.Series", *, required: bool, bounded: bool) -> ColumnExpectation:
     import polars as pl
 
     kind, zone = _type_of(column.dtype)
@@ -182,7 +228,7 @@ def _infer_column(column: "pl.Series", *, required: bool) -> ColumnExpectation:
         finite = values.filter(values.is_finite()) if column.dtype.is_float() else values
         if finite.len() and not required:  # a key grows: an order's number tells nothing of the next one's
             low, high = (float(value) for value in (finite.min(), finite.max()))  # type: ignore[arg-type]  # numbers, as the dtype says
-            between = _widened(low, high)
+            between = None if bounded else _widened(low, high)
             seen.insert(0, f"{low:g} to {high:g}")
     elif column.dtype == pl.String and values.len():
         counts = values.value_counts()

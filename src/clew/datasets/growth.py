@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from clew.bounds import Bounds
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
 from clew.datasets import digests, tail
 from clew.datasets.columns import columns_of, time_range
-from clew.datasets.expectations import Expectations, check, refuse
+from clew.datasets.expectations import Expectations, check, check_bounds, refuse
 from clew.datasets.leases import Fence, writer
 from clew.datasets.preparation import conform, prepare, split_known
 from clew.datasets.rows import to_frame
@@ -135,8 +136,10 @@ def _replace(context: Context, arrival: Arrival, ground: _Ground, fence: Fence) 
 
 
 def _expect(arrival: Arrival, frame: "pl.DataFrame") -> None:
+    broken = check_bounds(frame, arrival.definition.bounds)
     if arrival.expectations is not None:
-        refuse(arrival.definition.name, arrival.source, check(frame, arrival.expectations))
+        broken += check(frame, arrival.expectations)
+    refuse(arrival.definition.name, arrival.source, broken)
 
 
 def _same_declaration(latest: AssetVersion | None, arrival: Arrival) -> bool:
@@ -223,6 +226,7 @@ def _details(context: Context, arrival: Arrival | None, ground: _Ground, pin: "T
         source=source,
         row_sum=row_sum,
         tail_sequence=ground.sequence,
+        bounds=declared.bounds,
     )
 
 
@@ -232,8 +236,14 @@ def _why(arrival: Arrival | None, ground: _Ground, fresh: "pl.DataFrame") -> str
     if arrival is None:
         return f"data: {appended:,} appended rows"
     if not fresh.height:
-        return "code: the dataset's declaration or function changed; the rows are the same"
+        rebounded = sorted(_differing(ground.details.bounds if ground.details else {}, arrival.definition.bounds))
+        what = f"the bounds of {', '.join(rebounded)} changed" if rebounded else "the dataset's declaration or function changed"
+        return f"code: {what}; the rows are the same"
     source = arrival.source or "a frame"
     together = f" and {appended:,} appended rows" if appended else ""
     begun = "the first rows, " if ground.latest is None else "anew with " if arrival.replace else ""
     return f"data: {begun}{filed:,} rows from {source}{together}"
+
+
+def _differing(before: dict[str, Bounds], after: dict[str, Bounds]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from clew.bounds import Bounds, within
 from clew.clock import from_micros, to_micros
 from clew.datasets.columns import Column
-from clew.datasets.expectations import Expectations, break_of
+from clew.datasets.expectations import Expectations, bounds_rule, break_of
 from clew.definitions import parse_dtype
 from clew.errors import Invalid, Refused
 
@@ -48,6 +49,7 @@ class RowReader:
         required: Sequence[str],
         zone: str | None,
         expectations: Expectations | None,
+        bounds: Mapping[str, Bounds] | None = None,
     ) -> None:
         self._dataset = dataset
         self._columns = {column.name: _reader(column, zone) for column in columns}
@@ -56,6 +58,7 @@ class RowReader:
         self._required = frozenset(required) | frozenset(key)
         rules = expectations.columns if expectations else {}
         self._rules = {name: rules[name] for name in self._columns if name in rules}
+        self._bounds = [(name, bounds[name]) for name in self._columns if name in bounds] if bounds else []
 
     def read(self, row: Mapping[str, Any], place: int) -> ReadRow:
         """Raises ``Invalid`` for a field that can't be read and ``Refused`` for a broken rule, naming row (from 1) and field."""
@@ -74,12 +77,18 @@ class RowReader:
                 values[name], stored[name] = reader(value)
             except (TypeError, ValueError, Invalid) as error:
                 raise Invalid(f"row {place} of {self._dataset}: {name!r} is {value!r}, and {error}", row=place, field=name) from error
+        for name, bounds in self._bounds:
+            if values[name] is not None and not within(values[name], bounds):
+                raise self._refused(place, name, values[name], bounds_rule(bounds))
         for name, rules in self._rules.items():
             broken = break_of(values[name], rules)
             if broken is not None:
-                message = f"row {place} of {self._dataset}: {name!r} is {values[name]!r}, and {broken}; no row is stored"
-                raise Refused(message, dataset=self._dataset, row=place, field=name, rule=broken)
+                raise self._refused(place, name, values[name], broken)
         return ReadRow(values, stored, _digest([stored[name] for name in self._key]), _digest(sorted(stored.items())))
+
+    def _refused(self, place: int, name: str, value: Any, rule: str) -> Refused:
+        message = f"row {place} of {self._dataset}: {name!r} is {value!r}, and {rule}; no row is stored"
+        return Refused(message, dataset=self._dataset, row=place, field=name, rule=rule)
 
     def restore(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """The typed values of a row that was read before."""

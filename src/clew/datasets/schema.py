@@ -1,11 +1,12 @@
 """Tables of datasets, and the frozen dataclasses that travel. Versions themselves stand in the catalog; their rows in Delta tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from clew.bounds import Bounds
 from clew.catalog.schema import AssetVersion
 from clew.datasets.columns import Column, Scalar
 from clew.datasets.expectations import Expectations
@@ -49,7 +50,10 @@ writer_leases = sa.Table(
 
 @dataclass(frozen=True)
 class DatasetDetails:
-    """What a dataset's version holds. ``tail_sequence`` is the last appended row that is in it."""
+    """What a dataset's version holds. ``tail_sequence`` is the last appended row that is in it.
+
+    ``expectations`` and ``bounds`` are the rules that its newest rows were held against, and that rows appended to it are.
+    """
 
     pin: TablePin
     rows: int
@@ -65,6 +69,7 @@ class DatasetDetails:
     source: str
     row_sum: str
     tail_sequence: int = 0
+    bounds: dict[str, Bounds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def stream_of(context: Context, name: str) -> Stream:
 
 def reader_of(dataset: str, details: DatasetDetails) -> RowReader:
     required = [column for column in (details.time, details.known) if column]
-    return RowReader(dataset, details.columns, details.key, required, details.zone, details.expectations)
+    return RowReader(dataset, details.columns, details.key, required, details.zone, details.expectations, details.bounds)
 
 
 def append(context: Context, name: str, rows: Sequence[Mapping[str, Any]]) -> Append:

@@ -1,9 +1,10 @@
 """``@clew.dataset``: a table that grows by files and rows, and whose every state is a version."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from clew.bounds import Bounds
 from clew.definitions import DatasetDefinition
 from clew.errors import Invalid
 from clew.sdk import declarations
@@ -69,12 +70,18 @@ class Dataset(FunctionAsset[P, R]):
 
 
 def dataset(
-    *, key: str | Sequence[str], time: str | None = None, known: str | None = None, zone: str | None = None
+    *,
+    key: str | Sequence[str],
+    time: str | None = None,
+    known: str | None = None,
+    zone: str | None = None,
+    bounds: Mapping[str, Bounds] | None = None,
 ) -> Callable[[Callable[P, R]], Dataset[P, R]]:
     """Declare a dataset; the function below turns one raw file into its rows.
 
     ``key`` names the columns that together name a row, ``time`` the event time, ``known`` the column that says when a row became
-    known (``time`` where it is left out). Event times need a zone: in the column, or declared by ``zone``.
+    known (``time`` where it is left out). Event times need a zone: in the column, or declared by ``zone``. ``bounds`` are hard limits of
+    columns, both included, ``None`` for an open side: ``{"delay": (-120, 3000)}``. A row outside of them never gets in.
     """
     names = (key,) if isinstance(key, str) else tuple(key)
     if not names:
@@ -82,6 +89,9 @@ def dataset(
 
     def decorate(function: Callable[P, R]) -> Dataset[P, R]:
         declarations.ordinary_function(function, "@clew.dataset")
-        return Dataset(function, DatasetDefinition(function.__name__, names, time, known, declarations.function_ref(function), zone))
+        reference = declarations.function_ref(function)
+        # As it was written: the definition checks it, and says what is wrong with a pair that names no column.
+        limits: dict[str, Bounds] = {} if bounds is None else bounds  # type: ignore[assignment]
+        return Dataset(function, DatasetDefinition(function.__name__, names, time, known, reference, zone, limits))
 
     return decorate

@@ -10,7 +10,7 @@ from clew.backend import Backend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
 from clew.datasets import expectation_file, service
-from clew.datasets.expectations import check, infer, refuse
+from clew.datasets.expectations import check, check_bounds, infer, refuse
 from clew.datasets.preparation import conform, prepare
 from clew.datasets.schema import Growth
 from clew.definitions import DatasetDefinition, definition_digest
@@ -45,7 +45,7 @@ def ingest_file(backend: Backend, dataset: "Dataset[..., Any]", file: Path, *, r
 def ingest(backend: Backend, dataset: "Dataset[..., Any]", file: Path, *, replace: bool = False) -> Ingested:
     """Read a file through the dataset's function, check its rows, and commit them as the next version.
 
-    The rules stand in ``expectations/<dataset>.toml`` of the project's folder. Where there is no such file, they are inferred from
+    The dataset's ``bounds=`` hold at once. The other rules stand in ``expectations/<dataset>.toml`` of the project's folder. Where there is no such file, they are inferred from
     these rows and written there for review; they hold from the next ingest on. Raises ``Refused`` naming column, rows and rule, or
     ``Conflict`` for known keys with other values; nothing of the file is stored then.
     """
@@ -71,8 +71,7 @@ def ingest_frame(
     rows = prepare(frame, definition, source)
     if not replace and (latest := _latest(backend, name)) is not None:
         rows = conform(rows, service.details_of(latest).columns, name, source)
-    if rules is not None:
-        refuse(name, source, check(rows, rules))
+    refuse(name, source, [*check_bounds(rows, definition.bounds), *(check(rows, rules) if rules is not None else [])])
     growth = backend.call(
         service.commit_ingest,
         name,
@@ -89,7 +88,7 @@ def ingest_frame(
         return Ingested(growth, None)
     required = [*definition.key, *(column for column in (definition.time, definition.known) if column)]
     origin = f"{rows.height:,} rows{f' of {source}' if source else ''}"
-    return Ingested(growth, expectation_file.write(root, name, infer(rows, tuple(required)), origin))
+    return Ingested(growth, expectation_file.write(root, name, infer(rows, tuple(required), definition.bounds), origin))
 
 
 def _read(dataset: "Dataset[..., Any]", file: Path) -> "pl.DataFrame":
