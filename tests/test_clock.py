@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clew.clock import format_duration, from_micros, parse_duration, to_micros
+from clew.clock import format_duration, from_micros, next_cron, parse_duration, to_micros
 from clew.errors import Invalid
 
 
@@ -30,3 +30,21 @@ def test_a_duration_is_read_back(milliseconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="no duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("after", "following"),
+    [
+        (datetime(2013, 3, 1, 8, 59, tzinfo=UTC), datetime(2013, 3, 1, 9, tzinfo=UTC)),  # 4 o'clock in New York's winter
+        (datetime(2013, 3, 1, 9, tzinfo=UTC), datetime(2013, 4, 1, 8, tzinfo=UTC)),  # and in its summer
+        (datetime(2013, 12, 31, 23, tzinfo=UTC), datetime(2014, 1, 1, 9, tzinfo=UTC)),
+    ],
+)
+def test_a_cron_time_is_one_of_its_zone(after: datetime, following: datetime) -> None:
+    assert next_cron("0 4 1 * *", "America/New_York", after) == following
+
+
+@pytest.mark.parametrize("expression", ["", "61 * * * *", "0 0 31 2 *", "0 4 1 *", "daily", "0 4 1 * * * * *"])
+def test_what_is_no_cron_time_is_refused(expression: str) -> None:
+    with pytest.raises(Invalid, match="cron time"):
+        next_cron(expression, "UTC", datetime(2013, 1, 1, tzinfo=UTC))

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from clew.pipelines.comparison import failed as failed
     from clew.pipelines.comparison import passed as passed
     from clew.sdk.datasets import dataset as dataset
+    from clew.sdk.endpoints import canary as canary
     from clew.sdk.endpoints import endpoint as endpoint
+    from clew.sdk.endpoints import guard as guard
+    from clew.sdk.endpoints import shadow as shadow
     from clew.sdk.features import count as count
     from clew.sdk.features import entity as entity
     from clew.sdk.features import features as features
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from clew.sdk.models import model as model
     from clew.sdk.models import search as search
     from clew.sdk.models import uniform as uniform
+    from clew.sdk.monitors import any_of as any_of
+    from clew.sdk.monitors import cron as cron
+    from clew.sdk.monitors import monitor as monitor
+    from clew.sdk.monitors import on as on
     from clew.sdk.replays import replay as replay
     from clew.sdk.runs import Run as Run
     from clew.sdk.runs import get_run as get_run
@@ -49,12 +56,15 @@ _HOMES = {
     "Run": "clew.sdk.runs",
     "TrainingData": "clew.feature_store.training_data",
     "Verdict": "clew.pipelines.comparison",
+    "any_of": "clew.sdk.monitors",
     "apply": "clew.sdk.verbs",
     "build": "clew.sdk.verbs",
+    "canary": "clew.sdk.endpoints",
     "choice": "clew.sdk.models",
     "compare": "clew.pipelines.comparison",
     "connect": "clew.backend",
     "count": "clew.sdk.features",
+    "cron": "clew.sdk.monitors",
     "dataset": "clew.sdk.datasets",
     "endpoint": "clew.sdk.endpoints",
     "entity": "clew.sdk.features",
@@ -63,6 +73,7 @@ _HOMES = {
     "gate": "clew.sdk.models",
     "get": "clew.sdk.versions",
     "get_run": "clew.sdk.runs",
+    "guard": "clew.sdk.endpoints",
     "integer": "clew.sdk.models",
     "log": "clew.sdk.runs",
     "log_uniform": "clew.sdk.models",
@@ -70,10 +81,13 @@ _HOMES = {
     "mean": "clew.sdk.features",
     "min": "clew.sdk.features:minimum",
     "model": "clew.sdk.models",
+    "monitor": "clew.sdk.monitors",
+    "on": "clew.sdk.monitors",
     "passed": "clew.pipelines.comparison",
     "replay": "clew.sdk.replays",
     "run": "clew.sdk.runs",
     "search": "clew.sdk.models",
+    "shadow": "clew.sdk.endpoints",
     "sum": "clew.sdk.features:total",
     "training_set": "clew.sdk.training",
     "uniform": "clew.sdk.models",

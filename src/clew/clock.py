@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from clew.errors import Invalid
 
-__all__ = ["format_duration", "from_micros", "parse_duration", "to_micros", "wall_now"]
+__all__ = ["format_duration", "from_micros", "next_cron", "parse_duration", "to_micros", "wall_now"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
@@ -55,3 +55,24 @@ def format_duration(duration: timedelta) -> str:
         if micros % _UNITS[unit] == 0:
             return f"{micros // _UNITS[unit]}{unit}"
     raise Invalid(f"{duration} is finer than a millisecond")
+
+
+def next_cron(expression: str, zone: str, after: datetime | None = None) -> datetime:
+    """The first time of a cron expression past ``after`` (now, where it is left out), in UTC.
+
+    Five fields as cron has them. Times that a change to summer skips come at the change, and those that autumn repeats come once, as
+    Debian's cron does it.
+
+    >>> next_cron("0 4 1 * *", "America/New_York", datetime(2013, 3, 1, 9, tzinfo=UTC)).isoformat()
+    '2013-04-01T08:00:00+00:00'
+    """
+    from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim, CronSimError
+
+    try:
+        return next(CronSim(expression, (after or wall_now()).astimezone(ZoneInfo(zone)))).astimezone(UTC)
+    except CronSimError as error:
+        raise Invalid(f"{expression!r} is no cron time ({error}); '0 4 1 * *' is 4 o'clock on the first of each month") from error
+    except StopIteration:
+        raise Invalid(f"the cron time {expression!r} never comes") from None

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "Aggregate", "AnyDefinition", "DatasetDefinition", "EndpointDefinition", "FeaturesDefinition", "FunctionRef", "GateDefinition", "ModelDefinition",
-    "ParameterDefinition", "SearchDefinition", "Space", "TrainingSetDefinition", "ViewUse", "WindowsDefinition", "check_durations",
-    "declared_parts", "definition_digest", "dtype_name", "from_document", "kind_of", "parse_dtype", "to_document",
+    "Aggregate", "AnyDefinition", "Condition", "DatasetDefinition", "EndpointDefinition", "FeaturesDefinition", "FunctionRef",
+    "GateDefinition", "GuardDefinition", "ModelDefinition", "MonitorDefinition", "ParameterDefinition", "RolloutStep", "SearchDefinition",
+    "Space", "TrainingSetDefinition", "TriggerDefinition", "ViewUse", "WindowsDefinition", "check_durations", "declared_parts",
+    "definition_digest", "dtype_name", "from_document", "kind_of", "parse_dtype", "to_document",
 ]  # fmt: skip
 
 AggregateFunction = Literal["mean", "sum", "count", "min", "max"]
@@ -46,7 +47,7 @@ class DatasetDefinition:
     function: FunctionRef | None
     zone: str | None = None
     """The zone that naive event times are declared to be in; without it they are refused."""
-    bounds: dict[str, Bounds] = field(default_factory=dict)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
     """Hard limits of columns: a row outside of them never gets in."""
 
     def __post_init__(self) -> None:
@@ -102,7 +103,7 @@ class FeaturesDefinition:
     missing: Literal["hold"] | float | None
     request: dict[str, str]
     function: FunctionRef
-    bounds: dict[str, Bounds] = field(default_factory=dict)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
     """Hard limits of the features that the function makes."""
 
     def __post_init__(self) -> None:
@@ -191,9 +192,77 @@ class GateDefinition:
 
 
 @dataclass(frozen=True)
+class RolloutStep:
+    """A candidate's stay beside the champion: in ``shadow`` it answers nobody, as a ``canary`` a ``share`` of the keys."""
+
+    kind: Literal["shadow", "canary"]
+    duration: str
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class GuardDefinition:
+    """What ends a rollout by itself. ``None`` watches nothing.
+
+    Serving watches, at once: the candidate's rate of ``errors``, the latency ``p95_ms`` that at most 5 % of its rows may pass, and the
+    ``shift`` of its mean score against the champion's on the same rows. Delivery watches ``harm`` on matured labels: nats of log loss
+    that the candidate may be worse by. ``alpha`` bounds the chance of each to end a rollout that keeps to its limit.
+    """
+
+    errors: float | None = None
+    p95_ms: float | None = None
+    harm: float | None = None
+    shift: float | None = None
+    alpha: float = 0.005
+
+
+@dataclass(frozen=True)
 class EndpointDefinition:
+    """``rollout`` and ``guard`` say how a new version comes behind the endpoint; without steps it answers at once."""
+
     name: str
     model: str
+    rollout: tuple[RolloutStep, ...] = ()
+    guard: GuardDefinition | None = None
+
+
+@dataclass(frozen=True)
+class MonitorDefinition:
+    """What is watched of an endpoint, or of a dataset's rows as they come.
+
+    ``performance`` names metrics on matured labels; ``window`` is the span of one look, each disjoint from the last; ``rate`` the chance
+    of a false alarm per run of ``looks`` looks. ``missing`` watches null rate and freshness of each view. A dataset has no performance.
+    """
+
+    name: str
+    endpoint: str | None
+    dataset: str | None = None
+    performance: tuple[str, ...] = ()
+    drift: bool = False
+    skew: bool = False
+    missing: bool = True
+    window: str = "28d"
+    rate: float = 0.05
+    looks: int = 12
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a trigger fires: a monitor says ``worse``, or a ``cron`` time has come, in a zone."""
+
+    kind: Literal["worse", "cron"]
+    monitor: str | None = None
+    cron: str | None = None
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class TriggerDefinition:
+    """Builds a model, and brings it to its endpoints, when any of the conditions holds."""
+
+    name: str
+    build: str
+    conditions: tuple[Condition, ...]
 
 
 AnyDefinition = (
@@ -204,6 +273,8 @@ AnyDefinition = (
     | ModelDefinition
     | GateDefinition
     | EndpointDefinition
+    | MonitorDefinition
+    | TriggerDefinition
 )
 
 _KINDS: dict[type, str] = {
@@ -214,6 +285,8 @@ _KINDS: dict[type, str] = {
     ModelDefinition: "model",
     GateDefinition: "gate",
     EndpointDefinition: "endpoint",
+    MonitorDefinition: "monitor",
+    TriggerDefinition: "trigger",
 }
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clew.definitions import EndpointDefinition
+from clew.definitions import EndpointDefinition, GuardDefinition, RolloutStep, check_durations
+from clew.errors import Invalid
 from clew.sdk.assets import Declared
 from clew.sdk.models import Model
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from clew.monitoring.schema import PerformanceReport, SkewReport
     from clew.serving.schema import Answer, EndpointStatus, Explanation
 
-__all__ = ["Endpoint", "Prediction", "endpoint"]
+__all__ = ["Endpoint", "Prediction", "canary", "endpoint", "guard", "shadow"]
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -133,9 +134,55 @@ class Endpoint(Declared):
 _HEADERS = {"content-type": "application/json"}
 
 
-def endpoint(name: str, *, model: Model[..., Any]) -> Endpoint:
-    """Declare an endpoint: a name under which versions of a model answer requests. What it serves is decided by its route."""
-    return Endpoint(EndpointDefinition(name, model.name))
+def endpoint(name: str, *, model: Model[..., Any], rollout: Sequence[RolloutStep] = (), guard: GuardDefinition | None = None) -> Endpoint:
+    """Declare an endpoint: a name under which versions of a model answer requests. What it serves is decided by its route.
+
+    A new version goes through the steps of ``rollout`` beside the one that answers, watched by ``guard``, before it takes over; the
+    first version, and every one where there are no steps, answers at once.
+    """
+    shares = [step.share for step in rollout if step.kind == "canary"]
+    if shares != sorted(shares):
+        raise Invalid(f"the canary shares of endpoint {name!r} go down: {shares}; a rollout gives a candidate more from step to step")
+    if any(step.kind == "shadow" for step in rollout[len(rollout) - len(shares) :]):
+        raise Invalid(f"endpoint {name!r} has a shadow after a canary; the shadow, which answers nobody, comes first")
+    return Endpoint(EndpointDefinition(name, model.name, tuple(rollout), guard))
+
+
+def shadow(duration: str) -> RolloutStep:
+    """A step of a rollout: the candidate scores every request for so long, and answers none of them."""
+    check_durations(duration)
+    return RolloutStep("shadow", duration)
+
+
+def canary(share: float, duration: str) -> RolloutStep:
+    """A step of a rollout: the candidate answers a share of the keys for so long, always the same ones."""
+    check_durations(duration)
+    if not 0 < share < 1:
+        raise Invalid(f"clew.canary({share}, {duration!r}): a share lies between 0 and 1, such as 0.10; a candidate with all is promoted")
+    return RolloutStep("canary", duration, share)
+
+
+def guard(
+    *,
+    errors: float | None = None,
+    p95_ms: float | None = None,
+    harm: float | None = None,
+    shift: float | None = None,
+    alpha: float = 0.005,
+) -> GuardDefinition:
+    """What ends a rollout by itself: see ``GuardDefinition`` for what each limit means. Declared bounds of features always do.
+
+    ``errors`` is a share of requests, ``p95_ms`` milliseconds, ``harm`` nats of log loss on matured labels, ``shift`` a difference of
+    mean scores; ``alpha`` bounds, for each of them, the chance to end a rollout that keeps to its limit, however often one looks.
+    """
+    for name, value, below in (("errors", errors, 1.0), ("p95_ms", p95_ms, None), ("harm", harm, None), ("shift", shift, 1.0)):
+        if value is not None and (value <= 0 or (below is not None and value >= below)):
+            raise Invalid(
+                f"clew.guard({name}={value}): a limit is above 0{'' if below is None else ' and below 1'}; leave it out to watch nothing"
+            )
+    if not 0 < alpha < 0.5:
+        raise Invalid(f"clew.guard(alpha={alpha}): the chance of a false stop lies between 0 and 0.5, such as 0.005")
+    return GuardDefinition(errors, p95_ms, harm, shift, alpha)
 
 
 def _address() -> str:
@@ -157,8 +204,6 @@ def _authorization() -> dict[str, str]:
 
 def _encode(rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> bytes:
     import msgspec
-
-    from clew.errors import Invalid
 
     listed: Sequence[Mapping[str, Any]]
     listed = [rows] if isinstance(rows, Mapping) else rows.to_dicts() if hasattr(rows, "to_dicts") else rows
