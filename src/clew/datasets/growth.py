@@ -4,6 +4,7 @@ A version holds the rows of the one before, the rows appended since, and the new
 until the catalog's row names it; a head that no row names, left by a writer that died in between, is undone before the next commit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -245,5 +246,5 @@ def _why(arrival: Arrival | None, ground: _Ground, fresh: "pl.DataFrame") -> str
     return f"data: {begun}{filed:,} rows from {source}{together}"
 
 
-def _differing(before: dict[str, Bounds], after: dict[str, Bounds]) -> set[str]:
+def _differing(before: Mapping[str, Bounds], after: Mapping[str, Bounds]) -> set[str]:
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

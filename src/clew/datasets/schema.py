@@ -1,5 +1,6 @@
 """Tables of datasets, and the frozen dataclasses that travel. Versions themselves stand in the catalog; their rows in Delta tables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -69,7 +70,7 @@ class DatasetDetails:
     source: str
     row_sum: str
     tail_sequence: int = 0
-    bounds: dict[str, Bounds] = field(default_factory=dict)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,29 +19,51 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-__all__ = ["Source", "evaluate", "evaluate_view", "micros_of", "request_frame"]
+__all__ = ["Check", "Source", "evaluate", "evaluate_view", "micros_of", "request_frame"]
 
 Source = Callable[[UsedView], "pl.DataFrame"]
 """The rows behind a stored view: those of its dataset, or of its table with the column ``_known``."""
+Check = Callable[[UsedView, "pl.DataFrame"], None]
+"""Looks at a view's features before they are used, and raises for what may not be."""
 
 
 def evaluate(
-    requests: "pl.DataFrame", time: str, views: Sequence[UsedView], source: Source, functions: Mapping[str, ViewFunction]
+    requests: "pl.DataFrame",
+    time: str,
+    views: Sequence[UsedView],
+    source: Source,
+    functions: Mapping[str, ViewFunction],
+    check: Check | None = None,
 ) -> "pl.DataFrame":
     """All features of the requests by name, float32, exactly one row for each request, in order."""
     import polars as pl
 
     features: dict[str, pl.Series] = {}
     for use in views:
-        for name, column in zip(use.columns, evaluate_view(requests, time, use, source, functions).iter_columns(), strict=True):
+        made = evaluate_view(requests, time, use, source, functions, check)
+        for name, column in zip(use.columns, made.iter_columns(), strict=True):
             features[name] = column.cast(pl.Float32).alias(name)
     return pl.DataFrame(features)
 
 
 def evaluate_view(
-    requests: "pl.DataFrame", time: str, use: UsedView, source: Source, functions: Mapping[str, ViewFunction]
+    requests: "pl.DataFrame",
+    time: str,
+    use: UsedView,
+    source: Source,
+    functions: Mapping[str, ViewFunction],
+    check: Check | None = None,
 ) -> "pl.DataFrame":
-    """One view's features in their own types and under their own names."""
+    """One view's features in their own types and under their own names; ``check`` looks at them, and at those of the views it takes."""
+    made = _evaluate_view(requests, time, use, source, functions, check)
+    if check is not None:
+        check(use, made)
+    return made
+
+
+def _evaluate_view(
+    requests: "pl.DataFrame", time: str, use: UsedView, source: Source, functions: Mapping[str, ViewFunction], check: Check | None
+) -> "pl.DataFrame":
     absent = [column for column in use.by.values() if column not in requests.columns]
     if absent:
         raise Invalid(f"{use.view} is looked up by {absent[0]!r}, which the rows don't have; they have {', '.join(requests.columns)}")
@@ -51,7 +73,7 @@ def evaluate_view(
     assert isinstance(definition, FeaturesDefinition)  # a view is one or the other
     if use.details.kind == "table":
         return _last_values(requests, time, use, definition, source(use))
-    stored = [evaluate_view(requests, time, one, source, functions) for one in use.inputs]
+    stored = [evaluate_view(requests, time, one, source, functions, check) for one in use.inputs]
     function = functions.get(use.view)
     if function is None:
         raise Invalid(f"the function of {use.view} is not at hand; run this beside the file that declares it")

@@ -17,6 +17,7 @@ from clew.datasets.leases import Fence, writer
 from clew.datasets.schema import DatasetDetails
 from clew.errors import Conflict, Invalid, NotFound
 from clew.feature_store import pushing
+from clew.feature_store.bounds import declared_bounds
 from clew.feature_store.schema import FeatureViewDetails, FeatureViewVersion, Pin, PushResult, Revert, TrainingSetDetails, online_pins
 from clew.operations import Context, Page, operation
 from clew.storage.events import emit
@@ -82,13 +83,16 @@ def commit_training_set(
     context: Context, name: str, definition_digest: str, details: TrainingSetDetails, staged: str, run_id: str | None = None, why: str = ""
 ) -> AssetVersion:
     """Make a version of a training set of a staged Parquet file."""
+    # Bounds change no row, and what is trained on the rows is served with them: with other bounds it is another content.
+    bounds = [msgspec.json.encode([use.view, one], order="sorted").decode() for use in details.views for one in declared_bounds(use)]
+    content = _digest([staged, *bounds]) if bounds else staged
     with context.reading() as inside:
-        same = _same(inside, name, definition_digest, staged)
+        same = _same(inside, name, definition_digest, content)
     if same is not None:
         return same
     edges = [(details.spine, "spine"), (details.label_dataset, "label")]
     edges += [(VersionRef(use.view, use.number), "feature") for use in details.views]
-    return _commit(context, name, "training_set", definition_digest, staged, details, staged, edges, run_id, why)
+    return _commit(context, name, "training_set", definition_digest, content, details, staged, edges, run_id, why)
 
 
 def _commit(

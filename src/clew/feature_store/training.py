@@ -19,7 +19,8 @@ from clew.datasets.schema import DatasetDetails
 from clew.definitions import FeaturesDefinition, TrainingSetDefinition, from_document
 from clew.errors import Invalid, Refused
 from clew.feature_store import service
-from clew.feature_store.evaluation import evaluate, micros_of
+from clew.feature_store.bounds import bounds_of, check_frame
+from clew.feature_store.evaluation import Check, evaluate, micros_of
 from clew.feature_store.functions import ViewFunction, load_function
 from clew.feature_store.reading import source_of
 from clew.feature_store.schema import TrainingSetDetails, UsedView
@@ -56,7 +57,10 @@ def assemble(
     run_id: str | None = None,
     why: str = "",
 ) -> AssetVersion:
-    """The version of a training set over versions of its datasets and views, the newest ones where ``inputs`` names none."""
+    """The version of a training set over versions of its datasets and views, the newest ones where ``inputs`` names none.
+
+    Raises ``OutOfBounds`` naming view, column, value and rows for a feature outside its declared bounds; nothing is stored then.
+    """
     find = _finder(backend, inputs)
     spine, label = find(definition.spine), find(definition.label_dataset)
     views = _used_views(backend, definition, find)
@@ -65,7 +69,7 @@ def assemble(
         raise Refused(
             f"{definition.name} has no row whose label has matured: ingest more of {definition.label_dataset}, or shorten label_within"
         )
-    frame, details = _with_features(backend, definition, rows, views, dict(functions or {}), spine.ref, label.ref)
+    frame, details = _with_features(backend, definition, rows, views, dict(functions or {}), spine.ref, label.ref, _within_bounds(rows))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "training_set.parquet"
         frame.write_parquet(file, compression="zstd")
@@ -84,7 +88,7 @@ def assemble(
 def preview(
     backend: Backend, definition: TrainingSetDefinition, *, rows: int = 1_000, functions: Mapping[str, ViewFunction] | None = None
 ) -> "pl.DataFrame":
-    """The first rows, joined now from the newest versions and stored nowhere."""
+    """The first rows, joined now from the newest versions and stored nowhere; values outside their bounds can be looked at in it."""
     find = _finder(backend, None)
     spine, label = find(definition.spine), find(definition.label_dataset)
     labelled = _labelled(backend, definition, spine, label)
@@ -183,6 +187,7 @@ def _with_features(
     functions: dict[str, ViewFunction],
     spine: VersionRef,
     label: VersionRef,
+    check: Check | None = None,
 ) -> "tuple[pl.DataFrame, TrainingSetDetails]":
     import polars as pl
 
@@ -199,7 +204,7 @@ def _with_features(
             kept[address] = source_of(backend, use)
         return kept[address]
 
-    features = evaluate(rows.frame, rows.time, views, source, functions)
+    features = evaluate(rows.frame, rows.time, views, source, functions, check)
     looked_up = [column for use in views for one in (use, *use.inputs) for column in one.by.values()]
     entities = [name for name in dict.fromkeys(looked_up) if name not in rows.spine.key]
     apart = list(dict.fromkeys([*rows.spine.key, rows.time, *entities]))
@@ -219,6 +224,15 @@ def _with_features(
         spine=spine, label_dataset=label, views=views,
     )  # fmt: skip
     return frame, details
+
+
+def _within_bounds(rows: _Rows) -> Check:
+    keys = rows.frame.select(rows.spine.key)
+
+    def check(use: UsedView, made: "pl.DataFrame") -> None:
+        check_frame(use.view, made, bounds_of(from_document(use.details.definition)), keys)
+
+    return check
 
 
 def _holdout_from(definition: TrainingSetDefinition, times: "pl.Series") -> datetime | None:

@@ -2,23 +2,26 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from clew.backend import Backend
+from clew.bounds import within
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, VersionRef
 from clew.datasets import reading as datasets
 from clew.datasets.schema import DatasetDetails
-from clew.definitions import FeaturesDefinition, WindowsDefinition, dtype_name, to_document
+from clew.definitions import Aggregate, FeaturesDefinition, WindowsDefinition, dtype_name, to_document
 from clew.errors import Invalid
 from clew.feature_store import service
+from clew.feature_store.bounds import bounds_of, check_frame, check_names
+from clew.feature_store.evaluation import evaluate_view
 from clew.feature_store.functions import KNOWN, ViewFunction, apply_to_request, load_function, request_frame_schema
-from clew.feature_store.reading import scan_version
-from clew.feature_store.schema import FeatureColumn, FeatureViewDetails
+from clew.feature_store.reading import scan_version, source_of
+from clew.feature_store.schema import FeatureColumn, FeatureViewDetails, UsedView
 from clew.feature_store.tables import check_entities, table_rows
 
 if TYPE_CHECKING:
@@ -54,11 +57,13 @@ def build_view(
 ) -> AssetVersion:
     """The version of a view over versions of its inputs, the newest ones where ``inputs`` names none.
 
-    The same definition over the same content is the version that there is. Raises ``BuildFailed`` when the user's function does.
+    The same definition over the same content is the version that there is. Raises ``BuildFailed`` when the user's function does, and
+    ``OutOfBounds`` naming column, value and rows for a feature outside its declared bounds; nothing is stored then.
     """
     versions = [_version(backend, name, inputs) for name in input_names(definition)]
     if isinstance(definition, WindowsDefinition):
         details = _windows_details(definition, versions[0])
+        _check_windows(backend, definition, details, _dataset_details(definition.name, versions[0]))
         return _commit(backend, definition_digest, details, versions, None, run_id, why)
     function = function or load_function(definition.function)
     if definition.request:
@@ -133,6 +138,31 @@ def _windows_details(definition: WindowsDefinition, version: AssetVersion) -> Fe
     )  # fmt: skip
 
 
+def _check_windows(backend: Backend, definition: WindowsDefinition, details: FeatureViewDetails, dataset: DatasetDetails) -> None:
+    """Hold the windows, as they are at each event of the dataset, against their bounds."""
+    bounded = {name: one for name, one in definition.aggregates.items() if one.bounds is not None and not _is_surely_within(one, dataset)}
+    if not bounded:
+        return
+    narrow = replace(definition, aggregates=bounded)
+    columns = tuple(column for column in details.columns if column.name in narrow.columns)
+    values = tuple(one for one in details.values if one.name in {aggregate.column for aggregate in bounded.values()})
+    narrowed = replace(details, definition=to_document(narrow), columns=columns, values=values)
+    names = [one.name for one in details.entity]
+    use = UsedView(definition.name, 0, {name: name for name in names}, "", narrow.columns, narrowed)
+    rows = source_of(backend, use)
+    asked = rows.select(*dict.fromkeys([*names, details.time or ""]))
+    check_frame(definition.name, evaluate_view(asked, details.time or "", use, lambda _: rows, {}), bounds_of(narrow), asked)
+
+
+def _is_surely_within(aggregate: Aggregate, dataset: DatasetDetails) -> bool:
+    """Whether the column's own range says it: a mean, a least and a greatest value lie between those of the column."""
+    if aggregate.function in ("count", "sum") or aggregate.bounds is None:
+        return False
+    column = next(one for one in dataset.columns if one.name == aggregate.column)
+    ends = (column.minimum, column.maximum)
+    return all(isinstance(end, int | float) and within(end, aggregate.bounds) for end in ends)
+
+
 def _dataset_details(view: str, version: AssetVersion) -> DatasetDetails:
     if version.kind != "dataset":
         raise Invalid(f"{view} is declared over {version.ref}, a {version.kind.replace('_', ' ')}; windows slide over a dataset")
@@ -170,10 +200,12 @@ def _make_table(
     columns = _typed([name for name in made.columns if name not in apart], types)
     if not columns:
         raise Invalid(f"{definition.name} makes no feature: beside entity and time there is no column")
+    check_names(definition, [column.name for column in columns])
     for column in columns:
         if not (made.schema[column.name].is_numeric() or made.schema[column.name] == pl.Boolean):
             raise Invalid(f"{definition.name}: the feature {column.name!r} is {column.dtype}, and features are numbers; code it as one")
     time = definition.time or ""
+    check_frame(definition.name, made, definition.bounds, made.select(*definition.entity, time))
     details = FeatureViewDetails(
         kind="table", definition=to_document(definition), columns=columns, entity=_typed(definition.entity, types),
         inputs=tuple(one.version.ref for one in inputs), time=time, key=inputs[0].key, known=inputs[0].known, values=columns,
@@ -221,6 +253,7 @@ def _request_details(definition: FeaturesDefinition, function: ViewFunction, inp
     for name, dtype in made.schema.items():
         if not (dtype.is_numeric() or dtype == pl.Boolean):
             raise Invalid(f"{definition.name}: the feature {name!r} is {dtype}, and features are numbers; code it as one")
+    check_names(definition, made.columns)
     columns = tuple(FeatureColumn(name, dtype_name(dtype)) for name, dtype in made.schema.items())
     return FeatureViewDetails(
         kind="request", definition=to_document(definition), columns=columns, entity=(), inputs=tuple(version.ref for version in inputs)

@@ -90,8 +90,7 @@ def dataset(
     def decorate(function: Callable[P, R]) -> Dataset[P, R]:
         declarations.ordinary_function(function, "@clew.dataset")
         reference = declarations.function_ref(function)
-        # As it was written: the definition checks it, and says what is wrong with a pair that names no column.
-        limits: dict[str, Bounds] = {} if bounds is None else bounds  # type: ignore[assignment]
+        limits = {} if bounds is None else bounds
         return Dataset(function, DatasetDefinition(function.__name__, names, time, known, reference, zone, limits))
 
     return decorate

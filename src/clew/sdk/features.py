@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from clew.bounds import Bounds
 from clew.definitions import Aggregate, FeaturesDefinition, ViewUse, WindowsDefinition, check_durations, dtype_name
 from clew.errors import Invalid
 from clew.identifiers import check_slug
@@ -21,7 +22,6 @@ __all__ = ["Entity", "Features", "Windows", "count", "entity", "features", "maxi
 P = ParamSpec("P")
 R = TypeVar("R")
 Missing = Literal["hold"] | float | None
-Bounds = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,27 @@ def entity(name: str) -> Entity:
     return Entity(check_slug(name, "entity"))
 
 
-def mean(column: str, *, bounds: Bounds = None) -> Aggregate:
+def mean(column: str, *, bounds: Bounds | None = None) -> Aggregate:
     """The mean of a column over the window; null where the window is empty. A Boolean counts as 0 and 1."""
     return Aggregate("mean", column, bounds)
 
 
-def total(column: str, *, bounds: Bounds = None) -> Aggregate:
+def total(column: str, *, bounds: Bounds | None = None) -> Aggregate:
     """The sum over the window, ``clew.sum``; 0 where it is empty."""
     return Aggregate("sum", column, bounds)
 
 
-def count() -> Aggregate:
+def count(*, bounds: Bounds | None = None) -> Aggregate:
     """How many rows lie in the window."""
-    return Aggregate("count")
+    return Aggregate("count", bounds=bounds)
 
 
-def minimum(column: str, *, bounds: Bounds = None) -> Aggregate:
+def minimum(column: str, *, bounds: Bounds | None = None) -> Aggregate:
     """The least value in the window, ``clew.min``; null where it is empty."""
     return Aggregate("min", column, bounds)
 
 
-def maximum(column: str, *, bounds: Bounds = None) -> Aggregate:
+def maximum(column: str, *, bounds: Bounds | None = None) -> Aggregate:
     """The greatest value in the window, ``clew.max``; null where it is empty."""
     return Aggregate("max", column, bounds)
 
@@ -112,7 +112,8 @@ def windows(
 ) -> Windows:
     """Aggregates of a dataset's rows per entity in the window ``(t - w, t]``, exact to the request's time ``t``, offline and online.
 
-    Columns are named by aggregate and window: ``late=clew.mean("late")`` over ``"6h"`` is ``late_6h``.
+    Columns are named by aggregate and window: ``late=clew.mean("late")`` over ``"6h"`` is ``late_6h``. The ``bounds`` of an aggregate,
+    such as ``(0, 1)`` or ``(0, None)``, are hard limits of each of its windows: a build with a value outside fails, and a request is refused.
     """
     if isinstance(missing, Aggregate):  # so annotated because pyright holds `**aggregates` of a caller against every keyword
         raise Invalid(f"windows {name!r} can't name an aggregate 'missing': that says what an empty window answers; choose another name")
@@ -130,11 +131,13 @@ def features(
     ttl: str | None = None,
     missing: Missing = None,
     request: "Mapping[str, pl.DataType | type[pl.DataType]] | None" = None,
+    bounds: Mapping[str, Bounds] | None = None,
 ) -> Callable[[Callable[P, R]], Features[P, R]]:
     """Declare a feature view; its function gets the inputs in order, or the request's fields.
 
     ``time`` is the output column that says as of when a row holds, ``ttl`` for how long, and ``missing`` what is answered past that:
-    ``"hold"`` the last value, a number, or null.
+    ``"hold"`` the last value, a number, or null. ``bounds`` are hard limits of features, both included, ``None`` for an open side:
+    ``{"temp": (-60, 140)}``. A build with a value outside of them fails, and a request is refused.
     """
     check_durations(ttl)
 
@@ -147,6 +150,8 @@ def features(
         fields = {name: dtype_name(dtype) for name, dtype in (request or {}).items()}
         names = tuple(one.name for one in inputs)
         reference = declarations.function_ref(function)
-        return Features(function, FeaturesDefinition(function.__name__, names, _entities(entity), time, ttl, missing, fields, reference))
+        limits = {} if bounds is None else bounds
+        definition = FeaturesDefinition(function.__name__, names, _entities(entity), time, ttl, missing, fields, reference, limits)
+        return Features(function, definition)
 
     return decorate
