@@ -108,3 +108,18 @@ def test_a_row_outside_the_declared_bounds_is_refused_and_a_missing_value_is_not
         bounded.read(row(x=0.51), 2)
     with pytest.raises(Refused, match="'n' is 0, and must be at least 1"):
         bounded.read(row(n=0), 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("n", 2**63, "must be from -9223372036854775808 to 9223372036854775807"), ("n", -(10**400), "must be from"), ("n", 1e308, "must be from"),
+        ("x", 10**400, "too large"), ("small", 1e39, "32 bits"), ("t", 2**63, "'t'"), ("t", "0001-01-01T00:00:00+14:00", "'t'"), ("d", 2**63, "'d'"),
+        ("byte", 300, "must be from 0 to 255"),
+    ],
+)  # fmt: skip
+def test_a_number_that_its_column_can_not_hold_is_refused_by_name(field: str, value: object, word: str) -> None:
+    columns = columns_of(FRAME.with_columns(byte=pl.lit(1, pl.UInt8)).lazy())
+    wide = RowReader("d", columns, ("n",), ("t",), None, None)
+    with pytest.raises(Invalid, match=word):
+        wide.read(row(byte=1, **{field: value}) if field != "byte" else row(byte=value), 1)

@@ -75,7 +75,7 @@ class RowReader:
                 continue
             try:
                 values[name], stored[name] = reader(value)
-            except (TypeError, ValueError, Invalid) as error:
+            except (TypeError, ValueError, OverflowError, Invalid) as error:
                 raise Invalid(f"row {place} of {self._dataset}: {name!r} is {value!r}, and {error}", row=place, field=name) from error
         for name, bounds in self._bounds:
             if values[name] is not None and not within(values[name], bounds):
@@ -123,7 +123,7 @@ def _reader(column: Column, declared_zone: str | None) -> Reader:
     if isinstance(dtype, pl.Datetime):
         return _time_reader(ZoneInfo(dtype.time_zone or "UTC"), None if declared_zone is None else ZoneInfo(declared_zone))
     if dtype.is_integer():
-        return _integer
+        return _integer_reader(dtype)
     if dtype.is_float():
         return _float32 if dtype == pl.Float32 else _float
     plain: dict[type[pl.DataType], Reader] = {pl.Boolean: _boolean, pl.String: _string, pl.Categorical: _string, pl.Date: _date}
@@ -145,10 +145,19 @@ def _time_reader(zone: ZoneInfo, declared: ZoneInfo | None) -> Reader:
     return read
 
 
-def _integer(value: Any) -> tuple[Any, Any]:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise TypeError("must be a whole number")
-    return int(value), int(value)
+def _integer_reader(dtype: "pl.DataType") -> Reader:
+    # A number that the column can't hold would be null in the next version, and stop every reader of the tail before that.
+    bits = int(str(dtype).removeprefix("U").removeprefix("Int"))
+    least, most = (0, 2**bits - 1) if dtype.is_unsigned_integer() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    def read(value: Any) -> tuple[Any, Any]:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise TypeError("must be a whole number")
+        if not least <= value <= most:
+            raise ValueError(f"must be from {least} to {most}")
+        return int(value), int(value)
+
+    return read
 
 
 def _float(value: Any) -> tuple[Any, Any]:
@@ -162,7 +171,10 @@ def _float(value: Any) -> tuple[Any, Any]:
 def _float32(value: Any) -> tuple[Any, Any]:
     import numpy as np
 
-    narrow = float(np.float32(_float(value)[0]))
+    with np.errstate(over="ignore"):
+        narrow = float(np.float32(_float(value)[0]))
+    if not math.isfinite(narrow):
+        raise ValueError("must be a number that 32 bits can hold, up to 3.4e38")
     return narrow, narrow
 
 
