@@ -13,10 +13,14 @@ from small_airline import CALENDAR, PACE, TRAINING, WEATHER, Airline, reference,
 
 from clew.bounds import Bounds, within
 from clew.catalog import service as catalog
-from clew.definitions import Aggregate, FeaturesDefinition, ViewUse, WindowsDefinition, definition_digest
+from clew.catalog.schema import VersionRef
+from clew.definitions import Aggregate, FeaturesDefinition, ViewUse, WindowsDefinition, definition_digest, to_document
 from clew.errors import Invalid, NotFound, OutOfBounds, from_wire
 from clew.feature_store.bounds import Limits, bounds_of, check_frame, counted_from, limits_of
-from clew.feature_store.reading import load_training_data, scan_version
+from clew.feature_store.online import open_store
+from clew.feature_store.reader import FeatureReader, stored_views
+from clew.feature_store.reading import load_functions, load_training_data, scan_version, training_set_details
+from clew.feature_store.service import pin_views, push_rows
 from clew.feature_store.training import preview
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -35,9 +39,7 @@ def ordered(low: float | None, high: float | None) -> Bounds:
 @example([1e300, -1e300], None, 1e300)
 def test_what_lies_within_is_never_outside_as_a_float32(values: list[float], low: float | None, high: float | None) -> None:
     bounds = ordered(low, high)
-    with np.errstate(over="ignore"):
-        matrix = np.array(values, np.float64).astype(np.float32).reshape(-1, 1)
-    outside = Limits([("v", "x")], [bounds]).outside(matrix)[:, 0]
+    outside = Limits([("v", "x")], [bounds]).outside(np.array(values, np.float64).reshape(-1, 1))[:, 0]
     assert not any(out and within(value, bounds) for out, value in zip(outside, values, strict=True))
 
 
@@ -69,7 +71,7 @@ def test_missing_values_and_open_sides_break_nothing() -> None:
 
 
 def test_the_rows_of_a_part_are_counted_in_the_whole_and_the_error_travels() -> None:
-    with pytest.raises(OutOfBounds, match=r"row 1: the feature 'temp' of weather is 212, and must be between -60 and 140") as raised:
+    with pytest.raises(OutOfBounds, match=r"^the feature 'temp' of weather is 212, and must be between -60 and 140") as raised:
         Limits([("weather", "temp")], [(-60, 140)]).check(np.array([[1], [212], [3], [-61]], np.float32))
     error = from_wire(counted_from(raised.value, 64).to_wire())
     assert isinstance(error, OutOfBounds)
@@ -201,3 +203,55 @@ def test_limits_stand_in_the_order_of_a_models_features(airline: Airline) -> Non
     )
     limits = limits_of([use, use])
     assert limits.outside(np.full((1, 6), 101, np.float32)).tolist() == [[False, True, False] * 2]
+
+
+# ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_request_whose_feature_lies_outside_is_refused_and_others_are_answered(airline: Airline) -> None:
+    airline.build()
+    airline.view(replace(CALENDAR, bounds={"distance": (0, 5_000), "hour": (0, 23)}))
+    airline.view(bounded_weather(wind=(None, 60)))
+    airline.assemble()
+    views = training_set_details(airline.backend.call(catalog.resolve, "training")).views
+    airline.backend.call(pin_views, owner="endpoint:late", views=[VersionRef(use.view, use.number) for use in stored_views(views)])
+    store = open_store(airline.backend.settings.online_url)
+    reader = FeatureReader(views, store, project=airline.backend.project, time="departs", functions=load_functions(views))
+    asked = airline.frame.head(3).select("departs", "flight", "carrier", "station", "distance").to_dicts()
+    rows = [row | {"departs": row["departs"].isoformat(), "station": "EWR"} for row in asked]
+    assert reader.read([rows[0], rows[1] | {"distance": 5_000}, rows[2] | {"distance": None}]).matrix.shape[0] == 3
+    with pytest.raises(OutOfBounds) as raised:
+        reader.read([rows[0], rows[1] | {"distance": 5_000.5}, rows[2] | {"distance": -1}])
+    told = raised.value.details
+    assert (told["view"], told["column"], told["value"], told["bounds"]) == ("calendar", "distance", 5_000.5, [0.0, 5_000.0])
+    assert (told["row"], told["rows"]) == (1, [1, 2])
+    # A storm is appended: it gets in, since the dataset declares no bounds, and who asks about it is refused.
+    at = rows[0]["departs"]
+    storm = {"station": "EWR", "hour": at, "wind": 61.0, "gust": None, "reported": at}
+    pushed = airline.backend.call(push_rows, name="weather", rows=[storm])
+    assert (pushed.added, pushed.waiting) == (1, [])
+    with pytest.raises(OutOfBounds, match="the feature 'wind' of station_weather is 61, and must be at most 60"):
+        reader.read(rows[:1])
+    assert reader.read([rows[0] | {"station": "JFK"}]).matrix.shape[0] == 1
+
+
+def test_a_request_is_refused_by_the_bounds_of_a_view_that_its_function_takes(airline: Airline) -> None:
+    airline.build()
+    airline.view(bounded_pace(flown=Aggregate("count", None, (0, 10_000))))
+    relative = FeaturesDefinition("relative", ("pace",), (), None, None, None, {"distance": "Float64"}, reference(view_functions.relative))
+    airline.view(relative)
+    airline.assemble(replace(TRAINING, features=(ViewUse("relative", {}),)))
+    (use,) = training_set_details(airline.backend.call(catalog.resolve, "training")).views
+    # The bounds as a version with narrower ones would have them: no carrier has flown so little at the end of three days.
+    narrow = to_document(bounded_pace(flown=Aggregate("count", None, (1_000, None))))
+    taken = replace(use, inputs=tuple(replace(one, details=replace(one.details, definition=narrow)) for one in use.inputs))
+    airline.backend.call(pin_views, owner="endpoint:late", views=[VersionRef(one.view, one.number) for one in stored_views((use,))])
+    store = open_store(airline.backend.settings.online_url)
+    row = {"departs": airline.border.isoformat(), "carrier": "UA", "distance": 300.0}
+    for views, refused in (((use,), False), ((taken,), True)):
+        reader = FeatureReader(views, store, project=airline.backend.project, time="departs", functions=load_functions(views))
+        if refused:
+            with pytest.raises(OutOfBounds, match=r"the feature 'flown_2h' of pace is \d+, and must be at least 1000"):
+                reader.read([row])
+        else:
+            assert reader.read([row]).matrix.shape == (1, 1)

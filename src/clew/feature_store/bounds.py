@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "bounds_of", "check_frame", "check_names", "counted_from", "declared_bounds", "limits_of"]
 
 _NAMED_ROWS = 5
-Matrix = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 class Limits:
@@ -44,6 +44,9 @@ class Limits:
 
     def outside(self, matrix: Matrix) -> npt.NDArray[np.bool_]:
         """Which values of ``(n_rows, n_columns)`` lie outside; NaN is a missing value, and never does."""
+        if matrix.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                matrix = matrix.astype(np.float32)
         return (matrix < self._low) | (matrix > self._high)
 
     def check(self, matrix: Matrix) -> None:
@@ -57,21 +60,17 @@ class Limits:
         column = int(outside[rows[0]].argmax())
         (view, name), bounds = self._owners[column], self._bounds[column]
         assert bounds is not None  # nothing lies outside of none
-        raise _refusal(view, name, float(matrix[rows[0], column]), bounds, rows)
-
-
-def _refusal(view: str, column: str, value: float, bounds: Bounds, rows: list[int]) -> OutOfBounds:
-    return OutOfBounds(
-        f"row {rows[0]}: the feature {column!r} of {view} is {value:.9g}, and must be {bounds_in_words(bounds)}",
-        view=view, column=column, value=value, bounds=list(bounds), row=rows[0], rows=rows,
-    )  # fmt: skip
+        value = float(matrix[rows[0], column])
+        raise OutOfBounds(
+            f"the feature {name!r} of {view} is {value:.9g}, and must be {bounds_in_words(bounds)}",
+            view=view, column=name, value=value, bounds=list(bounds), row=rows[0], rows=rows,
+        )  # fmt: skip
 
 
 def counted_from(error: OutOfBounds, first: int) -> OutOfBounds:
-    """What ``Limits.check`` raised of a part of a request, its rows counted in the whole."""
-    told = error.details
-    low, high = told["bounds"]
-    return _refusal(told["view"], told["column"], told["value"], (low, high), [first + row for row in told["rows"]])
+    """What ``Limits.check`` raised of a part of a request, for the whole: it names the row, and rows count from the first of all."""
+    rows = [first + row for row in error.details["rows"]]
+    return OutOfBounds(f"row {rows[0]}: {error.message}", **error.details | {"row": rows[0], "rows": rows})
 
 
 def bounds_of(definition: AnyDefinition) -> Mapping[str, Bounds]:

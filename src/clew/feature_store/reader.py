@@ -12,6 +12,7 @@ import numpy.typing as npt
 from clew.clock import to_micros
 from clew.definitions import FeaturesDefinition, WindowsDefinition, from_document
 from clew.errors import Invalid
+from clew.feature_store.bounds import limits_of
 from clew.feature_store.evaluation import micros_of
 from clew.feature_store.functions import ViewFunction, apply_to_request, request_frame_schema
 from clew.feature_store.online import OnlineStore, Snapshot, view_key
@@ -68,6 +69,8 @@ class FeatureReader:
         for use in (*views, *(one for parent in views for one in parent.inputs)):
             if use.details.kind != "request":
                 self._stored[id(use)] = _StoredView(use, project)
+        self._limits = limits_of(views)
+        self._limits_of_taken = {id(one): limits_of([one]) for parent in views for one in parent.inputs}
         self._functions = dict(functions or {})
         self._schemas: dict[str, dict[str, pl.DataType]] = {}
         for use in views:
@@ -85,7 +88,11 @@ class FeatureReader:
         """What a request must name, and what for."""
 
     def read(self, rows: Sequence[Mapping[str, Any]]) -> Features:
-        """The features of some requests, flat rows as JSON has them. Raises ``Invalid`` naming row (from 1) and field."""
+        """The features of some requests, flat rows as JSON has them. Raises ``Invalid`` naming row (from 1) and field.
+
+        Raises ``OutOfBounds`` with view, column, value and bounds where a feature breaks those that its view declares, also one that only
+        a view of the request takes; its rows count from 0.
+        """
         times = [self._time_of(row, place) for place, row in enumerate(rows, 1)]
         answers: dict[int, tuple[list[list[float]], tuple[bool, ...]]] = {}
         with self._lock, self._store.reading() as snapshot:
@@ -100,6 +107,7 @@ class FeatureReader:
                 matrix[:, at : at + width] = values
                 at += width
                 readings.append(ViewReading(use.view, use.number, missing))
+        self._limits.check(matrix)
         return Features(matrix, self.names, tuple(readings), tuple(times))
 
     def _time_of(self, row: Mapping[str, Any], place: int) -> int:
@@ -126,7 +134,9 @@ class FeatureReader:
         stored = []
         for one in use.inputs:
             names = [column.name for column in one.details.columns]
-            stored.append(pl.DataFrame(np.array(answers[id(one)][0], np.float64).reshape(-1, len(names)), schema=names).fill_nan(None))
+            values = np.array(answers[id(one)][0], np.float64).reshape(-1, len(names))
+            self._limits_of_taken[id(one)].check(values)
+            stored.append(pl.DataFrame(values, schema=names).fill_nan(None))
         made = apply_to_request(definition, self._functions[use.view], stored, request)
         # Not by an expression, which would be a query of its own and cost more than the function.
         return np.column_stack([np.array(made[column.name].to_numpy(), np.float64) for column in use.details.columns])
