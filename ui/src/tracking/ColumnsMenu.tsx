@@ -1,19 +1,34 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
-import type { RunColumn } from "./columns";
+import { useState } from "react";
+import { MenuSearch } from "../design/MenuSearch";
+import type { Family, RunColumn } from "./columns";
 
-const FAMILIES = { run: "Run", metrics: "Metrics", params: "Parameters", tags: "Tags" } as const;
+const FAMILIES: Record<Family, string> = {
+  metrics: "Metrics, the last value",
+  minimum: "Metrics, the lowest value",
+  maximum: "Metrics, the highest value",
+  params: "Parameters",
+  tags: "Tags",
+  run: "Run",
+};
+const ORDER: Family[] = ["metrics", "minimum", "maximum", "params", "tags", "run"];
+const MANY = 12;
 
-export function ColumnsMenu({ all, shown, change }: { all: RunColumn[]; shown: string[]; change: (ids: string[]) => void }) {
+/** Which columns the table shows. */
+export function ColumnsMenu({ all, shown, change }: { all: RunColumn[]; shown: string[]; change: (ids: string[] | undefined) => void }) {
+  const [typed, setTyped] = useState("");
   const count = all.filter((column) => shown.includes(column.id)).length;
+  const found = all.filter((column) => column.id.toLowerCase().includes(typed.trim().toLowerCase()));
   return (
-    <Menu.Root modal={false}>
+    <Menu.Root modal={false} onOpenChange={() => setTyped("")}>
       <Menu.Trigger className="button">
         Columns {count} of {all.length}
       </Menu.Trigger>
       <Menu.Portal>
         <Menu.Content className="menu" align="end" sideOffset={4}>
-          {(["metrics", "params", "tags", "run"] as const).map((family) => {
-            const columns = all.filter((column) => column.family === family);
+          {all.length > MANY && <MenuSearch value={typed} change={setTyped} label="Find a column" />}
+          {ORDER.map((family) => {
+            const columns = found.filter((column) => column.family === family);
             if (!columns.length) return null;
             return (
               <Menu.Group key={family}>
@@ -34,6 +49,12 @@ export function ColumnsMenu({ all, shown, change }: { all: RunColumn[]; shown: s
               </Menu.Group>
             );
           })}
+          {!found.length && <div className="label">No column is called “{typed}”.</div>}
+          <Menu.Separator className="line" />
+          <Menu.Item onSelect={() => change(undefined)}>
+            <span className="tick" />
+            As at first
+          </Menu.Item>
         </Menu.Content>
       </Menu.Portal>
     </Menu.Root>

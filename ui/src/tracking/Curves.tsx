@@ -15,8 +15,8 @@ export function Curves({ runs, axis, smoothing, names }: CurvesProps) {
   const shown = names ?? curveNames(runs);
   if (!shown.length)
     return (
-      <Empty title="No metric with more than one value" command="run.log(loss=0.31, step=1)">
-        One that is logged more than once gets its curve here, live; single values stand in the table.
+      <Empty title="Nothing was logged" command="run.log(loss=0.31, step=1)">
+        A metric that is logged more than once gets its curve here, live; one value alone is shown among its like.
       </Empty>
     );
   return (

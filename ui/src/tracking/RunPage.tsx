@@ -13,6 +13,7 @@ import { Code } from "./Code";
 import { Curves, CurveTools } from "./Curves";
 import { type Axis, curveNames, type RunCurves } from "./curves";
 import { Output } from "./Output";
+import { Standing } from "./Standing";
 import "./tracking.css";
 
 type Details = Schemas["RunDetails"];
@@ -139,26 +140,32 @@ function CurvesPart({ details }: { details: Details }) {
   const runs = useMemo((): RunCurves[] => [{ label: run.name, token: "series-1", curves: series.data ?? [] }], [run.name, series.data]);
   const names = curveNames(runs);
   const own = names.filter((name) => !name.startsWith("system/"));
+  const single = Object.entries(details.metrics).filter(([name, metric]) => metric.count === 1 && !name.startsWith("system/"));
   const system = names.filter((name) => name.startsWith("system/"));
   return (
     <div className="main-and-side">
       <div className="stack">
-        <Panel
-          title="Curves"
-          said={run.status === "running" ? "live" : undefined}
-          aside={
-            <CurveTools
-              axis={axis}
-              smoothing={smoothing}
-              change={(part) => void navigate({ search: (before) => ({ ...before, ...part }), replace: true })}
-            />
-          }
-          flush
-        >
-          <Ready query={series} what="the curves">
-            {() => <Curves runs={runs} axis={axis} smoothing={smoothing} names={own} />}
-          </Ready>
-        </Panel>
+        {single.length > 0 && <Standing run={run} metrics={single} />}
+        {(own.length > 0 || !single.length) && (
+          <Panel
+            title="Curves"
+            said={run.status === "running" ? "live" : undefined}
+            aside={
+              own.length > 0 && (
+                <CurveTools
+                  axis={axis}
+                  smoothing={smoothing}
+                  change={(part) => void navigate({ search: (before) => ({ ...before, ...part }), replace: true })}
+                />
+              )
+            }
+            flush
+          >
+            <Ready query={series} what="the curves">
+              {() => <Curves runs={runs} axis={axis} smoothing={smoothing} names={own} />}
+            </Ready>
+          </Panel>
+        )}
         {system.length > 0 && (
           <details className="panel" open={!own.length}>
             <summary style={{ padding: "8px 12px", cursor: "pointer" }}>

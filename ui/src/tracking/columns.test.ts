@@ -9,6 +9,8 @@ function run(id: string, params: Record<string, unknown>, metrics: Record<string
     params,
     metrics,
     tags: {},
+    minimum: {},
+    maximum: {},
     duration_seconds: 1,
     started_at: "2026-01-01T00:00:00Z",
   } as unknown as RunRow;
@@ -30,6 +32,15 @@ describe("columns of runs", () => {
   it("shows what differs before what does not", () => {
     const chosen = defaultColumns(columnsOf(runs), runs);
     expect(chosen.indexOf("params.lr")).toBeLessThan(chosen.indexOf("params.depth"));
+  });
+  it("takes the only value of a metric for its lowest and highest", () => {
+    const several = { ...run("d", {}, { loss: 0.5 }), minimum: { loss: 0.1 } } as RunRow;
+    expect([cellOf(several, "minimum.loss"), cellOf(run("e", {}, { loss: 0.4 }), "minimum.loss")]).toEqual([0.1, 0.4]);
+    expect(columnsOf([several]).map((column) => column.title)).toContain("lowest loss");
+  });
+  it("leaves out at first what few runs have", () => {
+    const many = Array.from({ length: 20 }, (_, at) => run(`r${at}`, { lr: at, ...(at ? {} : { trials: 16 }) }, {}));
+    expect(defaultColumns(columnsOf(many), many)).not.toContain("params.trials");
   });
   it("knows which columns hold numbers only", () => {
     expect(
