@@ -78,6 +78,13 @@ def enough(challenger: clew.Candidate, champion: clew.Candidate | None, recent: 
     return clew.compare(challenger, champion, on=recent, metric=roc_auc_score).no_worse_by(0.01)
 """
 
+SECOND_GATE = """
+
+@clew.gate(risk, on=rows.holdout)
+def second(challenger: clew.Candidate, champion: clew.Candidate | None, recent: clew.TrainingData) -> clew.Verdict:
+    return clew.failed("by hand")
+"""
+
 
 def rows(days: int, first: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Requests of some days with their outcomes, two hours later; two outcomes in three follow the request's size."""
@@ -145,6 +152,10 @@ def states(name: str = "risk") -> dict[str, str]:
     return {step.name: step.state for step in verbs.plan(name).steps}
 
 
+def runs_of(backend: LocalBackend) -> list[str]:
+    return sorted(str(run.title) for run in backend.call(tracking.list_runs, limit=50).items)
+
+
 def test_a_build_makes_a_gated_and_refitted_champion(project: Project, local_backend: LocalBackend) -> None:
     ingest(local_backend, 60)
     assert build() == "risk@2"
@@ -177,7 +188,7 @@ def test_a_changed_helper_rebuilds_exactly_what_it_touches_and_says_so(project: 
     build()
     project.change("helpers.py", "values * 1.0", "values * 2.0")
     assert states() == {
-        "asked": "source", "outcomes": "source", "past": "cached", "request": "stale", "rows": "stale", "risk": "stale",
+        "asked": "source", "outcomes": "source", "past": "cached", "request": "stale", "rows": "stale", "risk": "stale", "enough": "stale",
     }  # fmt: skip
     assert verbs.why("risk") == "request is stale: code: helpers.slope changed"
 
@@ -211,6 +222,98 @@ def test_rows_that_were_appended_are_in_the_next_build(project: Project, local_b
     assert build("past") == "past@2"
     newest = local_backend.call(catalog.resolve, "outcomes")
     assert (newest.number, newest.details["rows"]) == (2, 30 * 30 + 1)
+
+
+def test_rows_that_wait_in_a_tail_are_in_the_plan(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    late = [{"id": f"late {number}", "thing": "a", "done": START + timedelta(days=61), "bad": True} for number in range(12)]
+    local_backend.context("test").run_write(lambda inside: append_rows(inside, "outcomes", late))
+    assert verbs.why("risk") == "outcomes is stale: 12 rows wait in outcomes' tail"
+    steps = {step.name: (step.state, step.reason) for step in verbs.plan("risk").steps}
+    assert steps["asked"][0] == "source" and steps["request"][0] == "cached"
+    assert steps["past"] == ("stale", "outcomes grows before it")
+    assert steps["risk"] == ("stale", "rows is built before it")
+    build()
+    assert set(states().values()) == {"source", "cached"}
+
+
+def test_a_changed_gate_judges_again_and_trains_nothing(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    assert build() == "risk@2"
+    fits = runs_of(local_backend)
+    project.change("recipe.py", 'clew.passed("the first version")', 'clew.failed("never the first")')
+    assert verbs.why("risk") == "enough is stale: code: recipe.enough changed"
+    assert states()["risk"] == "cached"
+    assert build() == "risk@1", "the version that was stopped"
+    assert local_backend.call(catalog.get_version, "risk", 1).state_reason.startswith("enough: failed: never the first")
+    assert local_backend.call(catalog.resolve, "risk@champion").number == 2, "what is in use is not taken away by a build"
+    project.change("recipe.py", 'clew.failed("never the first")', 'clew.passed("the first version")')
+    assert verbs.why("risk").startswith("enough is stale"), "the newest verdict is not this gate's, though an older one is"
+    assert build() == "risk@2"
+    assert local_backend.call(catalog.get_version, "risk", 1).state == "ready"
+    assert [verdict.passed for verdict in local_backend.call(catalog.list_verdicts, "risk", 1).items] == [True, False, True]
+    assert runs_of(local_backend) == fits, "nothing was trained"
+    assert build() == "risk@2" and len(local_backend.call(catalog.list_verdicts, "risk", 1).items) == 3
+
+
+def test_a_gate_that_was_mended_lets_the_same_version_be_refitted(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.change("recipe.py", 'clew.passed("the first version")', 'clew.failed("never the first")')
+    assert build() == "risk@1"
+    project.change("recipe.py", 'clew.failed("never the first")', 'clew.passed("the first version")')
+    assert build() == "risk@2"
+    assert local_backend.call(catalog.resolve, "risk@champion").number == 2
+    assert runs_of(local_backend) == ["refit", "study of risk", "trial 0", "trial 1", "trial 2"]
+
+
+def test_a_gate_is_asked_again_when_a_file_that_it_read_has_changed(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.write("limit.txt", "0.5")
+    lines = 'limit = float(pathlib.Path("limit.txt").read_text())\n    return clew.passed("good enough") if limit < 0.9 else clew.failed("not good enough")'
+    project.change("recipe.py", "    if champion is None:\n        return", f"    {lines}\n    if champion is None:\n        return")
+    project.change("recipe.py", '"limit.txt"', repr(str(project.root / "limit.txt")))
+    project.change("recipe.py", "import clew\n", "import pathlib\n\nimport clew\n")
+    assert build() == "risk@2"
+    project.write("limit.txt", "0.95")
+    assert verbs.why("risk") == "enough is stale: trace: the file limit.txt changed"
+    assert build() == "risk@1"
+
+
+def test_a_gate_that_is_new_judges_what_is_there(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    fits = runs_of(local_backend)
+    project.write("recipe.py", (project.root / "recipe.py").read_text() + SECOND_GATE)
+    project.load()
+    assert verbs.why("risk") == "second is new: it has not judged risk@1 yet"
+    assert build() == "risk@1"
+    assert {one.gate: one.passed for one in local_backend.call(catalog.list_verdicts, "risk", 1).items} == {"enough": True, "second": False}
+    project.change("recipe.py", 'clew.passed("the first version")', 'clew.passed("the very first version")')
+    assert build() == "risk@1", "one gate's new word does not undo another's"
+    assert local_backend.call(catalog.get_version, "risk", 1).state == "rejected"
+    assert runs_of(local_backend) == fits
+
+
+def test_a_gate_that_raises_fails_the_build_with_its_place(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.change("recipe.py", "    if champion is None:", "    1 / 0\n    if champion is None:")
+    with pytest.raises(BuildFailed, match=r"the gate 'enough' failed: ZeroDivisionError: division by zero \(recipe.py:"):
+        build()
+    project.change("recipe.py", "    1 / 0\n", "")
+    assert build() == "risk@2"
+    assert runs_of(local_backend) == ["refit", "study of risk", "trial 0", "trial 1", "trial 2"], "what was trained is kept"
+
+
+def test_a_changed_gate_compares_with_the_champion_before(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    ingest(local_backend, 40, first=60)
+    assert build() == "risk@4"
+    project.change("recipe.py", "no_worse_by(0.01)", "no_worse_by(0.02)")
+    assert build() == "risk@4", "not held against itself, which has seen all rows"
+    words = [verdict.word for verdict in local_backend.call(catalog.list_verdicts, "risk", 3).items]
+    assert len(words) == 2 and words[0] == words[1]
 
 
 def test_a_function_may_ask_for_its_run_and_draws_the_same_numbers_each_time(project: Project, local_backend: LocalBackend) -> None:

@@ -15,6 +15,7 @@ from clew.pipelines import service
 from clew.pipelines.executors import Executor
 from clew.pipelines.graph import Graph, inputs_of
 from clew.pipelines.planning import Planner
+from clew.pipelines.schema import StepKey
 from clew.pipelines.tracing import own_folders, tracing
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Builder:
         self.graph = graph
         self.planner = Planner(backend, graph)
         self.progress: Progress = progress or NoProgress()
-        self.open_executor = executor
+        self._open_executor = executor
+        self._executor: Executor | None = None
         self._source: SourceSnapshot | None = None
 
     def apply(self, declared: "Sequence[Declared]", *, prune: bool = False, dry_run: bool = False) -> ApplyResult:
@@ -89,14 +91,29 @@ class Builder:
             self._source = snapshot(self.backend, self.backend.settings.root)
         return self._source
 
+    def executor(self) -> Executor:
+        """Where this build's fits run; opened by the first that needs it, and closed when the build ends."""
+        if self._executor is None:
+            self._executor = self._open_executor()
+        return self._executor
+
+    def close_executor(self) -> None:
+        """Wait for what runs, and let the workers go."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
     def build(self, target: str) -> AssetVersion:
         """The target's version, with everything stale upstream built before it.
 
         Raises ``BuildFailed`` when a step fails; what was built before it stays, and is cached for the next try.
         """
         versions: dict[str, AssetVersion] = {}
-        for asset in self.graph.upstream(target):
-            versions[asset.name] = self._step(asset, versions)
+        try:
+            for asset in self.graph.upstream(target):
+                versions[asset.name] = self._step(asset, versions)
+        finally:
+            self.close_executor()
         return versions[target]
 
     def _step(self, asset: "Asset", versions: Mapping[str, AssetVersion]) -> AssetVersion:
@@ -105,18 +122,30 @@ class Builder:
             return self._newest_rows(asset.name, latest)
         inputs = {name: versions[name] for name in inputs_of(asset.definition)}
         key = self.planner.key(asset, inputs)
+        made = self._cached_or_made(asset, inputs, key, "the first version" if latest is None else None)
+        if not isinstance(asset.definition, ModelDefinition):
+            return made
+        from clew.pipelines.models import ModelBuild
+
+        return ModelBuild(self, asset, asset.definition, inputs[asset.definition.training_set], key).settle(made)
+
+    def _cached_or_made(self, asset: "Asset", inputs: Mapping[str, AssetVersion], key: StepKey, why: str | None) -> AssetVersion:
         record = self.planner.cached(asset, key)
         if record is not None:
             self.progress.finished(asset.name, f"cached: {asset.name}@{record.number}")
             return self.backend.call(catalog.get_version, asset.name, record.number)
-        why = self.planner.difference(asset, key) if latest else "the first version"
-        began = time.monotonic()
+        why = why or self.planner.difference(asset, key)
         self.progress.started(asset.name)
-        made = self._make(asset, inputs, why)
-        seconds = time.monotonic() - began
-        self.backend.call(service.record_build, asset.name, made.version.number, key, made.trace, seconds, made.run_id)
+        began = time.monotonic()
+        made = self._make(asset, inputs, key, why)
+        self.record(made, key, time.monotonic() - began)
         self.progress.finished(asset.name, f"{made.version.ref}: {made.version.why}")
         return made.version
+
+    def record(self, made: Made, key: StepKey, seconds: float) -> None:
+        """Keep under which key a step's version was made, so that the next build finds it."""
+        version = made.version
+        self.backend.call(service.record_build, version.name, version.number, key, made.trace, seconds, made.run_id)
 
     def _newest_rows(self, name: str, latest: AssetVersion | None) -> AssetVersion:
         """A dataset's version with every row that has come: those appended since the last cut are cut first."""
@@ -124,12 +153,12 @@ class Builder:
             raise Invalid(f"{name} has no rows yet, so nothing can be built from it; `clew ingest {name} <file>` brings some")
         return self.backend.call(cut_tail, name).version
 
-    def _make(self, asset: "Asset", inputs: Mapping[str, AssetVersion], why: str) -> Made:
+    def _make(self, asset: "Asset", inputs: Mapping[str, AssetVersion], key: StepKey, why: str) -> Made:
         definition = asset.definition
         if isinstance(definition, ModelDefinition):
             from clew.pipelines.models import ModelBuild
 
-            return ModelBuild(self, asset, definition, inputs[definition.training_set], why).run()
+            return ModelBuild(self, asset, definition, inputs[definition.training_set], key).train(why)
         settings = self.backend.settings
         refs = {name: VersionRef(version.name, version.number) for name, version in inputs.items()}
         try:

@@ -19,7 +19,7 @@ from clew.tuning.study import Value
 if TYPE_CHECKING:
     from clew.feature_store.training_data import TrainingData
 
-__all__ = ["Fit", "Fitted", "RowsFile", "fit", "load_fitted", "write_rows"]
+__all__ = ["Fit", "Fitted", "RowsFile", "fit", "load_fitted", "place", "write_rows"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def fit(task: Fit) -> Fitted:
     except ClewError as failure:
         status, error = "failed", failure.message
     except Exception as failure:  # the user's code; its run holds the traceback, the build goes on or says so
-        status, error = "failed", f"{type(failure).__name__}: {failure} ({_place(failure)})"
+        status, error = "failed", f"{type(failure).__name__}: {failure} ({place(failure)})"
     return Fitted(recorded.id, status, watch.logged, trace, task.result, error, watch.curve)
 
 
@@ -192,6 +192,7 @@ def load_fitted(fitted: Fitted) -> object:
         return pickle.load(file)  # noqa: S301 - see above
 
 
-def _place(error: BaseException) -> str:
+def place(error: BaseException) -> str:
+    """Where a user's code raised, as ``file:line``."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no frame"

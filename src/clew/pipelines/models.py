@@ -3,8 +3,10 @@
 import hashlib
 import math
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +14,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from clew.catalog import service as catalog
-from clew.catalog.schema import AssetVersion, VersionRef
-from clew.definitions import GateDefinition, ModelDefinition
-from clew.errors import BuildFailed, Conflict, NotFound
+from clew.catalog.schema import AliasMove, AssetVersion, VersionRef
+from clew.definitions import ModelDefinition
+from clew.errors import BuildFailed, ClewError, Conflict
 from clew.feature_store.reading import load_training_data, training_set_details
 from clew.pipelines import service
 from clew.pipelines.building import Builder, Made
 from clew.pipelines.comparison import Candidate, Verdict
-from clew.pipelines.executors import Executor
-from clew.pipelines.fitting import Fit, Fitted, RowsFile, fit, load_fitted, write_rows
-from clew.pipelines.gates import gated_views, judge
+from clew.pipelines.fitting import Fit, Fitted, RowsFile, fit, load_fitted, place, write_rows
+from clew.pipelines.gates import GatedView, gated_views, judge
+from clew.pipelines.schema import StepKey
+from clew.pipelines.tracing import own_folders, tracing
 from clew.registry.loading import load_scorer
 from clew.registry.saving import save_model
 from clew.registry.schema import ModelDetails, ModelVersion
@@ -32,7 +35,7 @@ from clew.tuning.study import Study, Trial, Value
 
 if TYPE_CHECKING:
     from clew.feature_store.training_data import TrainingData
-    from clew.sdk.assets import Asset
+    from clew.sdk.assets import Asset, Declared
 
 __all__ = ["ModelBuild"]
 
@@ -40,16 +43,20 @@ CHAMPION = "champion"
 
 
 class ModelBuild:
-    """One build of one model over one version of its training set."""
+    """One build of one model over one version of its training set.
 
-    def __init__(self, builder: Builder, asset: "Asset", definition: ModelDefinition, training: AssetVersion, why: str) -> None:
+    Training, each gate and the refit are steps of their own: a gate that changed judges again without a fit, and a build that died
+    after the study goes on from there.
+    """
+
+    def __init__(self, builder: Builder, asset: "Asset", definition: ModelDefinition, training: AssetVersion, key: StepKey) -> None:
         self.builder = builder
         self.backend = builder.backend
         self.asset = asset
         self.definition = definition
         self.training = training
+        self.key = key
         self.details = training_set_details(training)
-        self.why = why
         self.recipe = self._recipe()
         self._trace: dict[str, str] = {}
         self._parameters: dict[str, Value] = {}
@@ -60,41 +67,53 @@ class ModelBuild:
         content = [self.builder.planner.digest(self.asset), self.training.definition_digest, used]
         return "sha256:" + hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
-    def run(self) -> Made:
-        """Train, judge, and where the gates let it through, refit."""
+    def train(self, why: str) -> Made:
+        """A version that was trained without the holdout, for the gates to judge."""
         part = "train" if self.details.holdout_from is not None else "all"
         data = load_training_data(self.backend, self.training.name, self.training.number, part)
-        executor = self.builder.open_executor()
-        with tempfile.TemporaryDirectory(prefix="clew-build-") as scratch:
-            folder = Path(scratch)
+        with self._scratch() as folder:
+            winner, metrics = self._train(folder, write_rows(data, folder / "rows.arrow"))
+            candidate = self._register(winner, metrics, data, why, refit_of=None)
+        return Made(self._version(candidate), self._trace, winner.run_id)
+
+    def settle(self, trained: AssetVersion) -> AssetVersion:
+        """What a trained version comes to: itself where a gate stops it, else the version to be deployed, which is its refit if declared."""
+        candidate = self.backend.call(model_version, trained.name, trained.number)
+        moves = [move for move in self.backend.call(catalog.alias_history, trained.name).items if move.alias == CHAMPION]
+        if not self._passes_gates(candidate, moves):
+            return self._version(candidate)
+        number = self._refitted(candidate).number if self.definition.refit else trained.number
+        if all(move.number != number for move in moves):  # one that was champion before, and is not, was put back on purpose
+            self._promote(number)
+        return self.backend.call(catalog.get_version, trained.name, number)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder for rows and fitted models. No worker is at work in it any more when it goes."""
+        with tempfile.TemporaryDirectory(prefix="clew-build-") as folder:
             try:
-                winner, metrics = self._train(executor, folder, write_rows(data, folder / "rows.arrow"))
-                candidate = self._register(winner, metrics, data, refit_of=None)
-                if not self._passes_gates(candidate):
-                    return Made(self._version(candidate), self._trace, winner.run_id)
-                made = self._refit(executor, folder, candidate) if self.definition.refit else candidate
-            finally:
-                executor.close()
-        self._promote(made)
-        return Made(self._version(made), self._trace, made.version.run_id)
+                yield Path(folder)
+            except BaseException:
+                self.builder.close_executor()
+                raise
 
     def _version(self, model: ModelVersion) -> AssetVersion:
         return self.backend.call(catalog.get_version, model.version.name, model.version.number)
 
     # ── training ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _train(self, executor: Executor, folder: Path, rows: RowsFile) -> tuple[Fitted, dict[str, float]]:
+    def _train(self, folder: Path, rows: RowsFile) -> tuple[Fitted, dict[str, float]]:
         """The winner: of a study where the recipe is new, with the parameters that were found before where it is not."""
         known = self._tuned_parameters()
         if self.definition.search is not None and known is None:
-            return self._study(executor, folder, rows)
+            return self._study(folder, rows)
         parameters = known or {name: parameter.default for name, parameter in self.definition.parameters.items()}
         self._parameters = parameters
         # A refresh meets a champion that was refitted on all its rows. Kept from its newest fifth by a split inside the function, it lost
         # 0.009 of AUC on the flights of April (day-blocked, significant) by age alone, and an unchanged recipe failed its gate.
         whole = known is not None and self.definition.refit
-        done = executor.submit(fit, self._fit(rows, parameters, "training", folder / "fitted.pickle", refit=whole)).result()
-        return self._succeeded(done), {} if whole else done.metrics  # figures on rows that it trained on are none of the version's
+        done = self._fitted(self._fit(rows, parameters, "training", folder / "fitted.pickle", refit=whole))
+        return done, {} if whole else done.metrics  # figures on rows that it trained on are none of the version's
 
     def _tuned_parameters(self) -> dict[str, Value] | None:
         """What a study of this very recipe has found already: a refresh on newer rows is not tuned again."""
@@ -130,7 +149,7 @@ class ModelBuild:
             source=self.builder.source(), parent=parent, tags=tags, facts=facts, refit=refit, rule=rule,
         )  # fmt: skip
 
-    def _study(self, executor: Executor, folder: Path, rows: RowsFile) -> tuple[Fitted, dict[str, float]]:
+    def _study(self, folder: Path, rows: RowsFile) -> tuple[Fitted, dict[str, float]]:
         search = self.definition.search
         assert search is not None  # the caller asked
         study = Study(self.definition, search, seed=self.definition.seed or 0)
@@ -148,7 +167,7 @@ class ModelBuild:
         ) as parent:
             while batch := study.ask():
                 rule = MedianRule(search.metric, search.direction, tuple(one.curve for one in results.values() if one.status == "finished"))
-                for trial, done in zip(batch, self._run_batch(executor, folder, rows, batch, parent.id, rule), strict=True):
+                for trial, done in zip(batch, self._run_batch(folder, rows, batch, parent.id, rule), strict=True):
                     value = self._value(done, search.metric)
                     if done.status == "pruned":
                         study.cut_short(trial, done.curve)
@@ -179,12 +198,10 @@ class ModelBuild:
             raise BuildFailed(f"{self.definition.name} never logged {metric!r}, which its search is judged by; it logged {logged}")
         return done.metrics[metric] if math.isfinite(done.metrics[metric]) else None
 
-    def _run_batch(
-        self, executor: Executor, folder: Path, rows: RowsFile, batch: Sequence[Trial], parent: str, rule: MedianRule
-    ) -> Iterator[Fitted]:
+    def _run_batch(self, folder: Path, rows: RowsFile, batch: Sequence[Trial], parent: str, rule: MedianRule) -> Iterator[Fitted]:
         """The batch's results in the order in which it was asked, each as soon as it and those before it are there."""
         futures: list[Future[Fitted]] = [
-            executor.submit(
+            self.builder.executor().submit(
                 fit,
                 self._fit(
                     rows,
@@ -201,7 +218,9 @@ class ModelBuild:
         for future in futures:
             yield future.result()
 
-    def _succeeded(self, done: Fitted) -> Fitted:
+    def _fitted(self, task: Fit) -> Fitted:
+        """A fit that must succeed: no study goes on without it."""
+        done = self.builder.executor().submit(fit, task).result()
         if done.status != "finished":
             raise BuildFailed(
                 f"{self.definition.name} failed: {done.error or done.status}; the run {done.run_id} holds its output", run=done.run_id
@@ -211,7 +230,9 @@ class ModelBuild:
 
     # ── versions ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _register(self, fitted: Fitted, metrics: dict[str, float], data: "TrainingData", *, refit_of: VersionRef | None) -> ModelVersion:
+    def _register(
+        self, fitted: Fitted, metrics: dict[str, float], data: "TrainingData", why: str, *, refit_of: VersionRef | None
+    ) -> ModelVersion:
         saved = save_model(self.backend, load_fitted(fitted), data.X)
         first, last = data.time.min(), data.time.max()
         assert isinstance(first, datetime) and isinstance(last, datetime)  # a training set has event times
@@ -220,57 +241,74 @@ class ModelBuild:
             verification=saved.verification, recipe=self.recipe, parameters=self._parameters, metrics=metrics, trained_from=first,
             trained_to=last, seen_until=last, refit_of=refit_of, source=self.builder.source().digest, libraries=saved.libraries,
         )  # fmt: skip
-        why = f"the refit of {refit_of} on all rows up to {last:%Y-%m-%d %H:%M}" if refit_of else self.why
         return self.backend.call(
             register_model, self.definition.name, self.builder.planner.digest(self.asset), saved.onnx, why, details, fitted.run_id
         )
 
-    def _refit(self, executor: Executor, folder: Path, candidate: ModelVersion) -> ModelVersion:
-        name = f"{self.definition.name} refit"
+    def _refitted(self, candidate: ModelVersion) -> AssetVersion:
+        """The candidate's recipe on all rows; the version that there is, where that was done already."""
+        key, name = self.builder.planner.refit_key(self.key, candidate.version), f"{self.definition.name} refit"
+        record = self.builder.planner.cached(self.asset, key)
+        if record is not None:
+            self.builder.progress.finished(name, f"cached: {self.definition.name}@{record.number}")
+            return self.backend.call(catalog.get_version, self.definition.name, record.number)
         self.builder.progress.started(name)
-        data = load_training_data(self.backend, self.training.name, self.training.number, "all")
-        rows = write_rows(data, folder / "all.arrow")
-        parameters = dict(candidate.details.parameters)
-        done = self._succeeded(executor.submit(fit, self._fit(rows, parameters, "refit", folder / "refit.pickle", refit=True)).result())
-        self._parameters = parameters
-        # A refit's own figures are on rows that it trained on: they stay in its run, and are no figures of the version.
-        made = self._register(done, {}, data, refit_of=candidate.version.ref)
+        began = time.monotonic()
+        made = self._refit(candidate)
+        self.builder.record(made, key, time.monotonic() - began)
         self.builder.progress.finished(name, str(made.version.ref))
-        return made
+        return made.version
 
-    def _promote(self, made: ModelVersion) -> None:
+    def _refit(self, candidate: ModelVersion) -> Made:
+        data = load_training_data(self.backend, self.training.name, self.training.number, "all")
+        self._trace, self._parameters = {}, dict(candidate.details.parameters)
+        with self._scratch() as folder:
+            rows = write_rows(data, folder / "all.arrow")
+            done = self._fitted(self._fit(rows, self._parameters, "refit", folder / "refit.pickle", refit=True))
+            # A refit's own figures are on rows that it trained on: they stay in its run, and are no figures of the version.
+            last = data.time.max()
+            assert isinstance(last, datetime)  # a training set has event times
+            why = f"the refit of {candidate.version.ref} on all rows up to {last:%Y-%m-%d %H:%M}"
+            made = self._register(done, {}, data, why, refit_of=candidate.version.ref)
+        return Made(self._version(made), self._trace, made.version.run_id)
+
+    def _promote(self, number: int) -> None:
         """Where no endpoint owns the champion, the last version that passed is it."""
         try:
-            self.backend.call(catalog.set_alias, self.definition.name, CHAMPION, made.version.number)
+            self.backend.call(catalog.set_alias, self.definition.name, CHAMPION, number)
         except Conflict:
             return  # an endpoint serves this model: its route decides, and `clew deploy` moves both
 
     # ── gates ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _passes_gates(self, candidate: ModelVersion) -> bool:
+    def _passes_gates(self, candidate: ModelVersion, moves: Sequence[AliasMove]) -> bool:
+        """Whether every gate lets the version through; those that have judged it, on these rows and with this code, aren't asked again."""
         gates = self.builder.graph.gates.get(self.definition.name, [])
-        if not gates:
-            return True
+        known = [self.builder.planner.judged(gate, candidate.version, self.training) for gate in gates]
+        for gate, verdict in zip(gates, known, strict=True):
+            if verdict is not None:
+                self.builder.progress.finished(gate.name, f"cached: {verdict.word}: {verdict.reason}")
+        passed = all(verdict.passed for verdict in known if verdict is not None)
+        asked = [gate for gate, verdict in zip(gates, known, strict=True) if verdict is None]
+        return self._judge(asked, candidate, self._champion(candidate, moves)) and passed if asked else passed
+
+    def _judge(self, gates: "Sequence[Declared]", candidate: ModelVersion, champion: Candidate | None) -> bool:
         holdout = load_training_data(self.backend, self.training.name, self.training.number, "holdout")
-        challenger, champion = self._candidate(candidate, candidate), self._champion(candidate)
+        challenger = self._candidate(candidate, candidate)
         views, slices = gated_views(self.details.views), [name for name in self.details.entities if name in holdout.frame().columns]
         slices += [name for name in self.details.key if name != self.details.time and self._is_coarse(holdout, name)]
+        settings, version = self.backend.settings, candidate.version
         passed = True
         for gate in gates:
-            assert isinstance(gate.definition, GateDefinition) and gate.function is not None  # Graph sorted them by that
             self.builder.progress.started(gate.name)
-            verdict: Verdict = judge(gate.function, challenger, champion, holdout, views=views, slices=list(dict.fromkeys(slices)))
-            version = candidate.version
+            began = time.monotonic()
+            with tracing(settings.root, own_folders(settings)) as trace:
+                verdict = _verdict(gate, challenger, champion, holdout, views=views, slices=list(dict.fromkeys(slices)))
+            key, seconds = self.builder.planner.gate_key(gate, version, self.training), time.monotonic() - began
             self.backend.call(
-                service.record_verdict,
-                version.name,
-                version.number,
-                gate.name,
-                verdict.passed,
-                verdict.word,
-                verdict.reason,
-                verdict.figures,
-            )
+                service.record_verdict, version.name, version.number, gate.name, verdict.passed, verdict.word, verdict.reason,
+                verdict.figures, key, trace.to_dict(), seconds,
+            )  # fmt: skip
             self.builder.progress.finished(gate.name, f"{verdict.word}: {verdict.reason}")
             passed = passed and verdict.passed
         return passed
@@ -287,10 +325,30 @@ class ModelBuild:
         same = details.recipe == challenger.details.recipe
         return Candidate(reference, lambda matrix: score(matrix).astype(float), features, same_recipe=same, seen_until=details.seen_until)
 
-    def _champion(self, challenger: ModelVersion) -> Candidate | None:
-        try:
-            version = self.backend.call(catalog.resolve, f"{self.definition.name}@{CHAMPION}")
-        except NotFound:
-            return None
-        model = self.backend.call(model_version, version.name, version.number)
-        return self._candidate(model, challenger)
+    def _champion(self, challenger: ModelVersion, moves: Sequence[AliasMove]) -> Candidate | None:
+        """The version to be better than. Where the challenger or its refit is champion, as when a gate was changed, the one before it."""
+        number = moves[0].number if moves else None
+        while number is not None:
+            model = self.backend.call(model_version, self.definition.name, number)
+            if challenger.version.ref not in (model.version.ref, model.details.refit_of):
+                return self._candidate(model, challenger)
+            number = next(move.previous for move in reversed(moves) if move.number == number)
+        return None
+
+
+def _verdict(
+    gate: "Declared",
+    challenger: Candidate,
+    champion: Candidate | None,
+    holdout: "TrainingData",
+    *,
+    views: dict[str, GatedView],
+    slices: Sequence[str],
+) -> Verdict:
+    assert gate.function is not None  # a gate is a function
+    try:
+        return judge(gate.function, challenger, champion, holdout, views=views, slices=slices)
+    except ClewError:
+        raise
+    except Exception as error:
+        raise BuildFailed(f"the gate {gate.name!r} failed: {type(error).__name__}: {error} ({place(error)})", gate=gate.name) from error

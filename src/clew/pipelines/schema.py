@@ -1,6 +1,6 @@
 """What a build kept of each step, and what a plan says."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -32,8 +32,8 @@ builds = sa.Table(
 class StepKey:
     """What a step's result is cached under, kept part by part, so that the first part that differs can be named.
 
-    ``code`` and ``gates`` map what a function can reach to digests, ``inputs`` names to the versions' digests. ``definition`` holds what
-    was declared, in words.
+    ``code`` maps what a function can reach to digests, ``inputs`` names to the versions' digests. ``definition`` holds what was declared,
+    in words. ``step`` is ``build`` for an asset itself; of a model also ``refit``, and ``gate …`` for each gate that judged it.
     """
 
     definition: dict[str, str]
@@ -41,12 +41,12 @@ class StepKey:
     inputs: dict[str, str]
     parameters: dict[str, str]
     python: str
-    gates: dict[str, str] = field(default_factory=dict)
+    step: str = "build"
 
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """One build of an asset: the version that came of it, its key, and what it read while it ran."""
+    """One step of a build: the version that came of it, or that a gate judged; its key, and what it read while it ran."""
 
     asset: str
     number: int

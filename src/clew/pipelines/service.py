@@ -41,13 +41,25 @@ def list_builds(context: Context, asset: str, limit: int = 20) -> Page[BuildReco
 
 @operation("POST /projects/{project}/assets/{model}/versions/{number}/verdicts", permission="pipelines.build", kind="write")
 def record_verdict(
-    context: Context, model: str, number: int, gate: str, passed: bool, word: str, reason: str, figures: dict[str, Any]
+    context: Context,
+    model: str,
+    number: int,
+    gate: str,
+    passed: bool,
+    word: str,
+    reason: str,
+    figures: dict[str, Any],
+    key: StepKey,
+    trace: dict[str, str],
+    seconds: float,
 ) -> None:
     """Keep what a gate found; a version that it stopped is marked with the reason."""
     catalog.add_verdict(context, gate=gate, model=model, number=number, passed=passed, word=word, reason=reason, figures=figures)
-    if not passed:
-        catalog.mark_version(context, model, number, "rejected", f"{gate}: {word}: {reason}")
-        return
+    record_build(context, model, number, key, trace, seconds)
+    newest = {one.gate: one for one in reversed(catalog.list_verdicts(context, model, number).items)}
+    stopping = [one for one in newest.values() if not one.passed]
     version = catalog.get_version(context, model, number)
-    if version.state == "rejected" and version.state_reason.startswith(f"{gate}: "):
+    if stopping:
+        catalog.mark_version(context, model, number, "rejected", f"{stopping[0].gate}: {stopping[0].word}: {stopping[0].reason}")
+    elif version.state == "rejected" and version.state_reason.partition(": ")[0] in newest:
         catalog.mark_version(context, model, number, "ready", "")  # the same version, before a gate that was mended

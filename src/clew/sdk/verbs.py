@@ -53,11 +53,12 @@ def plan(asset: Asset | str) -> "Plan":
 
 def why(asset: Asset | str) -> str:
     """The first thing that differs from the last build, in words; for an asset whose input changed, what changed there."""
-    steps = plan(asset).steps
-    for step in steps:
+    made = plan(asset)
+    for step in made.steps:
         if step.state in ("stale", "new", "waits"):
             return f"{step.name} is {'waiting' if step.state == 'waits' else step.state}: {step.reason}"
-    return f"{steps[-1].name}: {steps[-1].reason}"
+    target = next(step for step in made.steps if step.name == made.target and step.kind != "gate")
+    return f"{target.name}: {target.reason}"
 
 
 def preview(training_set: "TrainingSet", *, rows: int = 1_000) -> "pl.DataFrame":

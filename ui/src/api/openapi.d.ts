@@ -1195,7 +1195,7 @@ export interface components {
         };
         /**
          * BuildRecord
-         * @description One build of an asset: the version that came of it, its key, and what it read while it ran.
+         * @description One step of a build: the version that came of it, or that a gate judged; its key, and what it read while it ran.
          */
         BuildRecord: {
             asset: string;
@@ -1263,6 +1263,12 @@ export interface components {
         };
         /** DatasetDefinition */
         DatasetDefinition: {
+            bounds?: {
+                [key: string]: [
+                    number | null,
+                    number | null
+                ];
+            };
             function: components["schemas"]["FunctionRef"] | null;
             key: string[];
             known: string | null;
@@ -1274,9 +1280,17 @@ export interface components {
         /**
          * DatasetDetails
          * @description What a dataset's version holds. ``tail_sequence`` is the last appended row that is in it.
+         *
+         *         ``expectations`` and ``bounds`` are the rules that its newest rows were held against, and that rows appended to it are.
          */
         DatasetDetails: {
             added_rows: number;
+            bounds: {
+                [key: string]: [
+                    number | null,
+                    number | null
+                ];
+            };
             columns: components["schemas"]["Column"][];
             expectations: components["schemas"]["Expectations"] | null;
             key: string[];
@@ -1393,7 +1407,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full";
+                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "out_of_bounds" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full" | "still_running";
                 details: Record<string, never>;
                 message: string;
             };
@@ -2109,14 +2123,14 @@ export interface components {
          * StepKey
          * @description What a step's result is cached under, kept part by part, so that the first part that differs can be named.
          *
-         *         ``code`` and ``gates`` map what a function can reach to digests, ``inputs`` names to the versions' digests.
+         *         ``code`` maps what a function can reach to digests, ``inputs`` names to the versions' digests. ``definition`` holds what was declared,
+         *         in words. ``step`` is ``build`` for an asset itself; of a model also ``refit``, and ``gate …`` for each gate that judged it.
          */
         StepKey: {
             code: {
                 [key: string]: string;
             };
-            definition: string;
-            gates?: {
+            definition: {
                 [key: string]: string;
             };
             inputs: {
@@ -2126,6 +2140,8 @@ export interface components {
                 [key: string]: string;
             };
             python: string;
+            /** @default build */
+            step: string;
         };
         /**
          * TablePin
@@ -2499,8 +2515,13 @@ export interface operations {
                 "application/json": {
                     figures: Record<string, never>;
                     gate: string;
+                    key: components["schemas"]["StepKey"];
                     passed: boolean;
                     reason: string;
+                    seconds: number;
+                    trace: {
+                        [key: string]: string;
+                    };
                     word: string;
                 };
             };
