@@ -46,7 +46,7 @@ ui-check: $(PAGE)
 pytest: install
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-system: ## PostgreSQL and Chromium for the tests, where they may be installed
+system: ## PostgreSQL, Redis and Chromium for the tests, where they may be installed
 	@.ci/system
 
 torture: install system ## kill everything at random for as long as you let it (FOR=seconds)

@@ -14,6 +14,8 @@ _BUILT_IN = {
     ("executor", "ray"): "clew.pipelines.executors.ray:RayExecutor",
     ("flavor", "sklearn"): "clew.registry.flavors.sklearn:SklearnFlavor",
     ("online_store", "lmdb"): "clew.feature_store.online:LmdbStore",
+    ("online_store", "redis"): "clew.feature_store.online_redis:RedisStore",
+    ("online_store", "rediss"): "clew.feature_store.online_redis:RedisStore",
 }
 
 

@@ -66,7 +66,7 @@ def test_signatures_that_are_read_at_run_time_are_not_postponed(name: str) -> No
 
 def test_every_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [item for group in ("postgres", "ray", "s3") for item in project["optional-dependencies"][group]]
+    extras = [item for group in ("postgres", "ray", "redis", "s3") for item in project["optional-dependencies"][group]]
     declared = {_distribution(item) for item in [*project["dependencies"], *extras]}
     found = packages_distributions()
     missing = {}

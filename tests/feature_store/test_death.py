@@ -33,7 +33,7 @@ elif point == "within the push":
     put, count = pushing.OnlineRows.put, iter(range(100))
     pushing.OnlineRows.put = lambda *a, **k: die() if next(count) == 2 else put(*a, **k)
 elif point == "before the note":
-    pushing._advance = die
+    online._LmdbTransaction.advance = die
 backend.call(push_rows, name="landings", rows=json.loads(sys.stdin.read()))
 """
 
@@ -47,18 +47,15 @@ def test_rows_of_a_killed_push_are_kept_and_come_online_whole(airline: Airline, 
     backend.call(pin_views, owner="endpoint:late", views=[VersionRef(use.view, use.number) for use in stored_views(views)])
     pace = view_key("test", "pace", 1)
     store = open_store(backend.settings.online_url)
-    with store.reading() as snapshot:
-        before = snapshot.count(pace)
+    before = store.count(pace)
     rows = landing_rows(airline.later("landed")).head(6)
     sent = json.dumps(rows.head(5).to_dicts(), default=lambda time: time.isoformat())
     command = [sys.executable, "-c", PUSHER, str(backend.settings.root), backend.settings.database_url, point]
     died = subprocess.run(command, input=sent, text=True, capture_output=True, timeout=120)
     assert died.returncode == -signal.SIGKILL, died.stderr
-    with store.reading() as snapshot:
-        assert snapshot.count(pace) == before
+    assert store.count(pace) == before
     if by == "catching up":
         backend.call(catch_up)
     else:
         backend.call(push_rows, name="landings", rows=rows.tail(1).to_dicts())
-    with store.reading() as snapshot:
-        assert snapshot.count(pace) == before + (5 if by == "catching up" else 6)
+    assert store.count(pace) == before + (5 if by == "catching up" else 6)

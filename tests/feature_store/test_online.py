@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clew.errors import NotFound
-from clew.feature_store.online import LmdbStore, OnlineStore, open_store, view_key
-from clew.testing.online_stores import OnlineStoreConformance
+from clew.feature_store.online import LmdbStore, OnlineStore, Wanted, open_store, position_of, time_of, view_key
+from clew.testing.online_stores import OnlineStoreConformance, open_view, read
 
 VIEW = view_key("flights", "carrier_delays", 1)
 
@@ -30,34 +30,29 @@ def store(tmp_path: Path) -> Iterator[OnlineStore]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from([b"A", b"AA", b"B"]), st.integers(-3, 6), st.integers(0, 2), st.sampled_from([b"x", b"y"]))))
-def test_a_reader_that_follows_heads_holds_what_the_store_holds(store: OnlineStore, puts: list[tuple[bytes, int, int, bytes]]) -> None:
-    """Whatever the order of arrival: read forward while in order, anew once that changed."""
+def test_a_reader_that_reads_on_holds_what_the_store_holds(store: OnlineStore, puts: list[tuple[bytes, int, int, bytes]]) -> None:
+    """Whatever the order of arrival: read on while in order, anew once that changed."""
     with store.writing() as writer:
         writer.drop(VIEW)
-    expected: dict[bytes, dict[tuple[int, int], bytes]] = {b"A": {}, b"AA": {}, b"B": {}}
-    held: dict[bytes, tuple[int, dict[bytes, bytes]]] = {entity: (0, {}) for entity in expected}
+    open_view(store, VIEW)
+    expected: dict[bytes, dict[bytes, bytes]] = {b"A": {}, b"AA": {}, b"B": {}}
+    held: dict[bytes, tuple[bytes, int | None, dict[bytes, bytes]]] = {entity: (b"", None, {}) for entity in expected}
     for entity, time, number, payload in puts:
         with store.writing() as writer:
-            changed = writer.put(VIEW, entity, time, tag(number), payload)
-        assert changed == (expected[entity].get((time, number)) != payload)
-        expected[entity][time, number] = payload
-        with store.reading() as snapshot:
-            head = snapshot.head(VIEW, entity)
-            assert head is not None
-            sequence, events = held[entity]
-            if head.reordered_at > sequence:
-                events = {event.position: event.payload for event in snapshot.events(VIEW, entity)}
-            elif head.sequence > sequence:
-                newest = None if not events else int.from_bytes(max(events)[:8], "big") - (1 << 63)
-                events |= {event.position: event.payload for event in snapshot.events(VIEW, entity, since=newest)}
-            held[entity] = (head.sequence, events)
-        assert [events[position] for position in sorted(events)] == [expected[entity][key] for key in sorted(expected[entity])]
+            writer.put(VIEW, entity, time, tag(number), payload)
+        expected[entity][position_of(time, tag(number))] = payload
+        state, newest, events = held[entity]
+        (news,) = store.news([Wanted(VIEW, entity, None, state, newest)])
+        events = ({} if news.anew else events) | {event.position: event.payload for event in news.events}
+        held[entity] = (news.state, time_of(max(events)), events)
+        assert events == expected[entity]
 
 
 def test_a_process_has_one_store_and_another_process_reads_what_it_wrote(tmp_path: Path) -> None:
     url = f"lmdb://{tmp_path / 'online'}"
     store = open_store(url)
     assert open_store(url) is store
+    open_view(store, VIEW)
     with store.writing() as writer:
         writer.put(VIEW, b"UA", 1, tag(0), b"from the parent")
     for method in ("fork", "spawn"):
@@ -68,14 +63,13 @@ def test_a_process_has_one_store_and_another_process_reads_what_it_wrote(tmp_pat
         child.join(30)
         assert child.exitcode == 0
         assert answers.get() == b"from the parent"
-    with store.reading() as snapshot:
-        assert {event.payload for event in snapshot.events(VIEW, b"UA")} == {b"from the parent", b"fork", b"spawn"}
+    assert {payload for _, payload in read(store, VIEW, b"UA")} == {b"from the parent", b"fork", b"spawn"}
 
 
 def _read_and_write(url: str, payload: bytes, answers: "multiprocessing.SimpleQueue[bytes]") -> None:
     store = open_store(url)
+    answers.put(read(store, VIEW, b"UA")[0][1])
     with store.writing() as writer:
-        answers.put(writer.events(VIEW, b"UA")[0].payload)
         writer.put(VIEW, b"UA", 2, payload.ljust(8), payload)
 
 

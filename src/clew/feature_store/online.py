@@ -1,15 +1,15 @@
-"""The online store: recent events of each entity, for each view version that a live endpoint pins. LMDB by default.
+"""The online store: recent events of each entity, for each view version that a live endpoint pins. LMDB by default, Redis by its URL.
 
 An event stands under (view version, entity, time, tag); the tag tells events of one instant apart, so that the same event again is
 one event, whatever the order in which events come. Beside an entity's events stands its head, by which a reader that holds the
-entity in memory sees what is new. The store holds nothing that can't be made again from datasets and views.
+entity in memory is told only what is new. The store holds nothing that can't be made again from datasets and views.
 """
 
 import os
 import secrets
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,22 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from clew import plugins
-from clew.errors import Invalid, StorageFull
+from clew.errors import Invalid, StorageFull, Unavailable
 
 if TYPE_CHECKING:
     import lmdb
 
-__all__ = ["Head", "LmdbStore", "OnlineEvent", "OnlineStore", "OnlineWriter", "Snapshot", "open_store", "view_key"]
+__all__ = [
+    "TAG_BYTES", "LmdbStore", "News", "OnlineEvent", "OnlineStore", "OnlineWriter", "Progress", "Wanted", "check_key", "forget_store", "not_filled",
+    "open_store", "position_of", "time_bytes", "time_of", "view_key",
+]  # fmt: skip
 
 TAG_BYTES = 8
 _MAP_BYTES = 1 << 38  # sparse: it costs address space, not disk, and must never be resized under the readers of other processes
 _MAX_READERS = 1_024
 _HEAD = struct.Struct("<QQ8s")
+_STATE = struct.Struct("<Q")
+_PROGRESS = struct.Struct("<QQ")
 _TIME = struct.Struct(">Q")
 _SIGN = 1 << 63  # so that bytes sort as the signed integers do
 _LENGTH = struct.Struct(">H")
@@ -35,14 +40,16 @@ _MAX_VIEW_BYTES, _MAX_ENTITY_BYTES = 272, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """How many changes an entity has had, and at which of them an event last came out of order of time, or changed.
+class Progress:
+    """How far a view's events go: the last appended row that is in, and the dataset's version whose rows are in.
 
-    A reader that holds an older state than that reads the entity anew; any other reads on from the newest time that it holds.
+    ``current`` is false where the store's server began anew since then: what came last may be gone, and nothing is read until the
+    view was filled again.
     """
 
     sequence: int
-    reordered_at: int
+    dataset: int
+    current: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,49 +61,91 @@ class OnlineEvent:
     payload: bytes
 
 
-class Snapshot(Protocol):
-    """A consistent view of the store, for one thread, inside its ``with`` block."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An entity that a reader wants to be up to date about.
 
-    def head(self, view: bytes, entity: bytes) -> Head | None: ...
+    ``since`` is the time from which on it wants events where it has to begin anew. ``state`` came with the events that it holds, and
+    is empty where it holds none; ``newest`` is the time from which on it wants to read on, ``None`` for all.
+    """
 
-    def events(self, view: bytes, entity: bytes, *, since: int | None = None) -> list[OnlineEvent]:
-        """An entity's events in order of position, from time ``since`` on."""
+    view: bytes
+    entity: bytes
+    since: int | None = None
+    state: bytes = b""
+    newest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An entity's events in order of position: those since what the reader held, or all that it wanted with ``anew``.
+
+    Reading on gives events at ``Wanted.newest`` again. It is possible while all that came since came in order of time; an event from
+    before the newest, another payload, a dropped view or a server that lost something make the reader begin anew.
+    """
+
+    state: bytes
+    anew: bool
+    events: list[OnlineEvent]
+
+
+class OnlineWriter(Protocol):
+    """One transaction: everything that it was told becomes readable when its ``with`` block ends, or nothing if that raises."""
+
+    def put(self, view: bytes, entity: bytes, time: int, tag: bytes, payload: bytes) -> None:
+        """Add an event. The same one again changes nothing; another payload under the same time and tag replaces the old."""
         ...
 
-    def note(self, view: bytes) -> bytes | None:
-        """What ``OnlineWriter.set_note`` left about the view."""
+    def forget(self, view: bytes, entity: bytes, before: int, limit: int) -> None:
+        """Delete up to ``limit`` of the entity's oldest events, all before a time."""
         ...
 
-    def count(self, view: bytes) -> int:
-        """How many events the view has, of all entities; walks through them."""
+    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"") -> None:
+        """Note that a view's events go up to an appended row at least. From the first note on the view can be read.
+
+        Whoever filled the view names the version of its dataset, and the life of the store in which it began: where another has begun
+        since, the transaction raises ``Unavailable``. Without a version, a view that has no current progress gets none.
+        """
         ...
 
-
-class OnlineWriter(Snapshot, Protocol):
-    """One transaction: everything that it wrote becomes readable when its ``with`` block ends, or nothing if that raises."""
-
-    def put(self, view: bytes, entity: bytes, time: int, tag: bytes, payload: bytes) -> bool:
-        """Add an event; ``False`` where the same one was there. Another payload under the same time and tag replaces the old."""
-        ...
-
-    def forget(self, view: bytes, entity: bytes, before: int, limit: int) -> int:
-        """Delete up to ``limit`` of the entity's events before a time; how many."""
-        ...
-
-    def set_note(self, view: bytes, note: bytes) -> None: ...
-
-    def drop(self, view: bytes) -> int:
-        """Delete all that is kept of a view version; how many records."""
+    def drop(self, view: bytes) -> None:
+        """Delete all that is kept of a view version, before what the transaction adds to it after this."""
         ...
 
 
 class OnlineStore(Protocol):
-    """Thread-safe, and safe between processes: writers wait for each other, readers wait for nobody. Reopen it after a fork."""
+    """Thread-safe, and safe between processes: writers wait for each other, readers wait for no writer's ``with`` block.
 
-    def reading(self) -> AbstractContextManager[Snapshot]: ...
+    Reopen it after a fork. Every method raises ``Unavailable`` while the store does not answer.
+    """
+
+    def news(self, wanted: Sequence[Wanted]) -> list[News]:
+        """What is new of some entities, of one project, as of one moment: a transaction is seen whole or not at all.
+
+        An entity that the store does not know is one without events. Raises ``Unavailable`` naming a view that has no current
+        progress: it would seem to be empty, and an answer from it would be wrong.
+        """
+        ...
+
+    def progress(self, view: bytes) -> Progress | None: ...
+
+    def life(self, view: bytes) -> bytes:
+        """Names the time since which the store has lost nothing of the view's project: what ``OnlineWriter.advance`` asks for.
+
+        Raises ``Unavailable`` where the store is set up to lose rows.
+        """
+        ...
 
     def writing(self) -> AbstractContextManager[OnlineWriter]:
         """Raises ``StorageFull`` with nothing kept."""
+        ...
+
+    def count(self, view: bytes) -> int:
+        """How many events the view has, of all entities; walks through them, and may miss what is written meanwhile."""
+        ...
+
+    def describe(self) -> str:
+        """What the store says of itself, for people, without any secret. Raises ``Unavailable`` where it is not fit for use."""
         ...
 
     def close(self) -> None:
@@ -116,6 +165,12 @@ def open_store(url: str, *, durability: str = "process") -> OnlineStore:
         return store
 
 
+def forget_store(store: OnlineStore) -> None:
+    """What a store's ``close`` calls, so that the next ``open_store`` opens another."""
+    for url in [url for url, (_, known) in _open.items() if known is store]:
+        del _open[url]
+
+
 _open: dict[str, tuple[int, OnlineStore]] = {}
 _lock = threading.Lock()
 
@@ -125,22 +180,64 @@ def view_key(project: str, view: str, number: int) -> bytes:
     return f"{project}/{view}@{number}\0".encode()
 
 
+def not_filled(view: bytes) -> Unavailable:
+    """The error for a view that can't be read yet, or not any more."""
+    name = view.decode().rstrip("\0").partition("/")[2]
+    return Unavailable(
+        f"the online rows of {name} are not all there: the store is new, or lost them. `clew up` brings them by itself, a deploy at once",
+        view=name,
+    )
+
+
+def check_key(view: bytes, entity: bytes) -> None:
+    if len(view) > _MAX_VIEW_BYTES or len(entity) > _MAX_ENTITY_BYTES:
+        raise Invalid(f"a key of {len(view)} and {len(entity)} bytes is longer than the online store holds")
+
+
+def time_bytes(time: int) -> bytes:
+    """Eight bytes that sort as the times do."""
+    return _TIME.pack(time + _SIGN)
+
+
+def position_of(time: int, tag: bytes) -> bytes:
+    """Where an event stands among an entity's. ``tag`` has ``TAG_BYTES``."""
+    assert len(tag) == TAG_BYTES
+    return time_bytes(time) + tag
+
+
+def time_of(position: bytes) -> int:
+    """The time in a position, or in anything that begins with one."""
+    return int(_TIME.unpack_from(position)[0]) - _SIGN
+
+
 class LmdbStore:
     """Events in one LMDB file, ``lmdb:///folder``. Survives the process; a power cut too where durability is ``full``."""
 
     def __init__(self, url: str, *, durability: str = "process") -> None:
         import lmdb
 
-        folder = Path(unquote(urlsplit(url).path))
-        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(unquote(urlsplit(url).path))
+        self._folder.mkdir(parents=True, exist_ok=True)
         full = durability == "full"
-        self._environment = lmdb.open(str(folder), map_size=_MAP_BYTES, max_readers=_MAX_READERS, sync=full, metasync=full, readahead=False)
+        self._environment = lmdb.open(
+            str(self._folder), map_size=_MAP_BYTES, max_readers=_MAX_READERS, sync=full, metasync=full, readahead=False
+        )
         self._environment.reader_check()  # a reader that was killed would keep pages from being used again
 
-    @contextmanager
-    def reading(self) -> Iterator["_LmdbTransaction"]:
+    def news(self, wanted: Sequence[Wanted]) -> list[News]:
         with self._environment.begin() as transaction:
-            yield _LmdbTransaction(transaction)
+            inside = _LmdbTransaction(transaction)
+            for view in {one.view for one in wanted}:
+                if inside.progress(view) is None:
+                    raise not_filled(view)
+            return [inside.news(one) for one in wanted]
+
+    def progress(self, view: bytes) -> Progress | None:
+        with self._environment.begin() as transaction:
+            return _LmdbTransaction(transaction).progress(view)
+
+    def life(self, view: bytes) -> bytes:
+        return b""  # the file loses nothing that its readers would not lose with it
 
     @contextmanager
     def writing(self) -> Iterator["_LmdbTransaction"]:
@@ -156,9 +253,16 @@ class LmdbStore:
                 ) from error
             raise
 
+    def count(self, view: bytes) -> int:
+        with self._environment.begin() as transaction:
+            return _LmdbTransaction(transaction).count(view)
+
+    def describe(self) -> str:
+        entries = self._environment.stat()["entries"]
+        return f"LMDB in {self._folder}, {entries:,} entries"
+
     def close(self) -> None:
-        for url in [url for url, (_, store) in _open.items() if store is self]:
-            del _open[url]
+        forget_store(self)
         self._environment.close()
 
 
@@ -166,12 +270,21 @@ class _LmdbTransaction:
     def __init__(self, transaction: "lmdb.Transaction[bytes]") -> None:
         self._transaction = transaction
 
-    def head(self, view: bytes, entity: bytes) -> Head | None:
-        found = self._transaction.get(b"h" + view + entity)
-        return None if found is None else Head(*_HEAD.unpack(found)[:2])
+    def news(self, wanted: Wanted) -> News:
+        head = self._transaction.get(b"h" + wanted.view + wanted.entity)
+        if head is None:
+            return News(b"", True, [])
+        sequence, reordered_at, _ = _HEAD.unpack(head)
+        state = _STATE.pack(sequence)
+        if wanted.state == state:
+            return News(state, False, [])
+        held = _STATE.unpack(wanted.state)[0] if wanted.state else -1
+        anew = held < reordered_at or held > sequence
+        return News(state, anew, self._events(wanted.view, wanted.entity, wanted.since if anew else wanted.newest))
 
-    def note(self, view: bytes) -> bytes | None:
-        return self._transaction.get(b"n" + view)
+    def progress(self, view: bytes) -> Progress | None:
+        found = self._transaction.get(b"n" + view)
+        return None if found is None else Progress(*_PROGRESS.unpack(found))
 
     def count(self, view: bytes) -> int:
         counted = 0
@@ -183,9 +296,9 @@ class _LmdbTransaction:
                     counted += 1
         return counted
 
-    def events(self, view: bytes, entity: bytes, *, since: int | None = None) -> list[OnlineEvent]:
+    def _events(self, view: bytes, entity: bytes, since: int | None) -> list[OnlineEvent]:
         prefix = _prefix(view, entity)
-        start = prefix if since is None else prefix + _time_bytes(since)
+        start = prefix if since is None else prefix + time_bytes(since)
         found = []
         with self._transaction.cursor() as cursor:
             if cursor.set_range(start):
@@ -193,15 +306,15 @@ class _LmdbTransaction:
                     if not key.startswith(prefix):
                         break
                     position = key[len(prefix) :]
-                    found.append(OnlineEvent(_TIME.unpack_from(position)[0] - _SIGN, position, payload))
+                    found.append(OnlineEvent(time_of(position), position, payload))
         return found
 
-    def put(self, view: bytes, entity: bytes, time: int, tag: bytes, payload: bytes) -> bool:
-        at = _time_bytes(time)
-        key = _prefix(view, entity) + at + tag
+    def put(self, view: bytes, entity: bytes, time: int, tag: bytes, payload: bytes) -> None:
+        at = time_bytes(time)
+        key = _prefix(view, entity) + position_of(time, tag)
         fresh = self._transaction.put(key, payload, overwrite=False)
         if not fresh and self._transaction.get(key) == payload:
-            return False
+            return
         self._transaction.put(key, payload)
         head = self._transaction.get(b"h" + view + entity)
         if head is None:
@@ -213,38 +326,32 @@ class _LmdbTransaction:
         in_order = fresh and at >= last
         head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, at if in_order else last)
         self._transaction.put(b"h" + view + entity, head)
-        return True
 
-    def forget(self, view: bytes, entity: bytes, before: int, limit: int) -> int:
+    def forget(self, view: bytes, entity: bytes, before: int, limit: int) -> None:
         prefix, forgotten = _prefix(view, entity), 0
-        end = prefix + _time_bytes(before)
+        end = prefix + time_bytes(before)
         with self._transaction.cursor() as cursor:
             more = cursor.set_range(prefix)
             while more and forgotten < limit and prefix <= cursor.key() < end:
                 more = cursor.delete()
                 forgotten += 1
-        return forgotten
 
-    def set_note(self, view: bytes, note: bytes) -> None:
-        self._transaction.put(b"n" + view, note)
+    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"") -> None:
+        before = self.progress(view)
+        if before is not None:
+            sequence, dataset = max(sequence, before.sequence), before.dataset if dataset is None else dataset
+        if dataset is not None:
+            self._transaction.put(b"n" + view, _PROGRESS.pack(sequence, dataset))
 
-    def drop(self, view: bytes) -> int:
-        dropped = 0
+    def drop(self, view: bytes) -> None:
         for kind in (b"e", b"h", b"n"):
             with self._transaction.cursor() as cursor:
                 more = cursor.set_range(kind + view)
                 while more and cursor.key().startswith(kind + view):
                     more = cursor.delete()
-                    dropped += 1
-        return dropped
 
 
 def _prefix(view: bytes, entity: bytes) -> bytes:
-    if len(view) > _MAX_VIEW_BYTES or len(entity) > _MAX_ENTITY_BYTES:
-        raise Invalid(f"a key of {len(view)} and {len(entity)} bytes is longer than the online store holds")
+    check_key(view, entity)
     # With its length in front, no entity's events lie between those of another whose name it begins.
     return b"e" + view + _LENGTH.pack(len(entity)) + entity
-
-
-def _time_bytes(time: int) -> bytes:
-    return _TIME.pack(time + _SIGN)

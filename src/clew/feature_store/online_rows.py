@@ -79,17 +79,17 @@ class OnlineRows:
             return known, values
         return known, [value if present >> place & 1 else None for place, value in enumerate(values)]
 
-    def put(self, writer: OnlineWriter, view: bytes, row: Mapping[str, Any], *, now: int | None = None) -> bool:
-        """Add the event of one row; ``False`` where it was there, or has no entity. With ``now``, very old ones of it are forgotten."""
+    def put(self, writer: OnlineWriter, view: bytes, row: Mapping[str, Any], *, now: int | None = None) -> None:
+        """Add the event of one row, if it has an entity. With ``now``, very old ones of the entity are forgotten."""
         entity = self.entity_bytes([row[name] for name in self.entity])
         if entity is None or row[self.time] is None:
-            return False
+            return
         time = _micros(row[self.time])
         known = time if self.known is None or row[self.known] is None else _micros(row[self.known])
         if now is not None and self.reach is not None:
             # Behind the event, too: the clock of a project whose data is of long ago is far ahead of all of it.
             writer.forget(view, entity, min(now, time) - self.reach, _FORGET_AT_ONCE)
-        return writer.put(view, entity, time, self._tag(known, row), self.pack(known, [row[name] for name in self.values]))
+        writer.put(view, entity, time, self._tag(known, row), self.pack(known, [row[name] for name in self.values]))
 
     def _tag(self, known: int, row: Mapping[str, Any]) -> bytes:
         """For a view's table, entity, time and known time name a row; for windows its key does, since many may share an instant."""

@@ -1,6 +1,6 @@
 """Bringing rows of datasets to the online store, each view version in its own way, so that nothing is lost, doubled or mixed.
 
-Beside a view's events the store notes up to which appended row they go. A push that finds the note behind brings what is missing
+Beside a view's events the store notes up to which appended row they go. A push that finds that behind brings what is missing
 first: that is how rows whose process died between the append and the push arrive. Putting an event twice changes nothing.
 """
 
@@ -24,7 +24,7 @@ from clew.datasets.schema import AppendedRow, DatasetDetails
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import ClewError, NotFound
 from clew.feature_store.function_worker import FunctionWorker
-from clew.feature_store.online import OnlineStore, OnlineWriter, open_store, view_key
+from clew.feature_store.online import OnlineStore, OnlineWriter, Progress, open_store, view_key
 from clew.feature_store.online_rows import OnlineRows, frame_events
 from clew.feature_store.schema import FeatureViewDetails, Waiting, online_pins
 from clew.operations import Context
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["PinnedView", "behind", "drop", "fill", "online_rows", "pinned", "push", "source_dataset"]
 
 _UNIX_ORDINAL = date(1970, 1, 1).toordinal()
-_BATCH = 20_000
+_BATCH = 5_000  # requests may have to wait for one transaction
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,6 @@ class PinnedView:
     @property
     def address(self) -> str:
         return f"{self.name}@{self.number}"
-
-
-@dataclass(frozen=True)
-class _Note:
-    """``sequence``: the last appended row that is in. ``dataset``: the dataset's version whose rows are in."""
-
-    sequence: int
-    dataset: int
 
 
 _known_views: dict[tuple[str, str, str, int], PinnedView] = {}  # versions never change, so what was read once is kept
@@ -110,7 +102,7 @@ def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequenc
         except ClewError as error:
             waiting.append(Waiting(view.address, error.message))
     windows = [view for view in pins if view.details.kind == "windows"]
-    missing = {view.address: _missing(context, name, rows, _note(store, _key(context, view))) for view in windows}
+    missing = {view.address: _missing(context, name, rows, store.progress(_key(context, view))) for view in windows}
     now = to_micros(context.now)
     with store.writing() as writer:
         for view in windows:
@@ -118,41 +110,33 @@ def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequenc
             # In order of time, so that readers read on and not anew.
             for row in sorted((one.row for one in (*missing[view.address], *rows)), key=lambda row: row[view.online.time]):
                 view.online.put(writer, key, row, now=now)
-            _advance(writer, key, rows[-1].sequence if rows else max((one.sequence for one in missing[view.address]), default=0))
+            writer.advance(key, rows[-1].sequence if rows else max((one.sequence for one in missing[view.address]), default=0))
             done.append(view.address)
     return done, waiting
 
 
-def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], note: _Note | None) -> list[AppendedRow]:
-    """Appended rows past the note that are not at hand. Without a note the view is just being filled, which brings them."""
-    if note is None or (rows and note.sequence >= rows[0].sequence - 1):
+def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], before: Progress | None) -> list[AppendedRow]:
+    """Appended rows past the progress that are not at hand. Without any the view is just being filled, which brings them."""
+    if before is None or (rows and before.sequence >= rows[0].sequence - 1):
         return []
     with context.reading() as inside:
         latest = catalog.latest_version(inside, dataset)
         if latest is None:
             return []
         reader = tail.reader_of(dataset, details_of(latest))
-        stored = tail.uncut(inside, dataset, number=0, after=note.sequence)
-    before = rows[0].sequence if rows else None
-    return [AppendedRow(sequence, reader.restore(row)) for sequence, row in stored if before is None or sequence < before]
-
-
-def _advance(writer: OnlineWriter, key: bytes, sequence: int) -> None:
-    content = writer.note(key)
-    if content is not None and sequence:
-        note = msgspec.msgpack.decode(content, type=_Note)
-        if sequence > note.sequence:
-            writer.set_note(key, msgspec.msgpack.encode(_Note(sequence, note.dataset)))
+        stored = tail.uncut(inside, dataset, number=0, after=before.sequence)
+    first = rows[0].sequence if rows else None
+    return [AppendedRow(sequence, reader.restore(row)) for sequence, row in stored if first is None or sequence < first]
 
 
 def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Sequence[AppendedRow]) -> None:
     """The function's rows of the new rows alone where that is sound, else of all rows."""
     key = _key(context, view)
-    note = _note(store, key)
-    if not view.details.additive or note is None:
+    before = store.progress(key)
+    if not view.details.additive or before is None or not before.current:
         _fill_one(context, store, view)
         return
-    fresh = [*_missing(context, view.dataset, rows, note), *rows]
+    fresh = [*_missing(context, view.dataset, rows, before), *rows]
     if not fresh:
         return
     with context.reading() as inside:
@@ -164,7 +148,7 @@ def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Se
     made = _table_rows(context, view, [frame], [dataset])
     with store.writing() as writer:
         _put_all(writer, key, view.online, made.lazy(), None)
-        _advance(writer, key, fresh[-1].sequence)
+        writer.advance(key, fresh[-1].sequence)
 
 
 def _stored(value: Any) -> Any:  # Any: one value of a row
@@ -192,12 +176,13 @@ def fill(context: Context, pins: Sequence[PinnedView]) -> tuple[list[str], list[
 
 def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
     key = _key(context, view)
+    life = store.life(key)  # before anything is read: what is brought must not be lost while the rest is
     if not view.dataset:  # a view of views: as new as its version
         assert view.details.pin is not None  # kind "table"
         made = context.tables.scan(view.details.pin)
         with store.writing() as writer:
             _put_all(writer, key, view.online, made, _since(context, view, made))
-            writer.set_note(key, msgspec.msgpack.encode(_Note(0, 0)))
+            writer.advance(key, 0, 0, life)
         return
     with context.reading() as inside:
         latest = catalog.latest_version(inside, view.dataset)
@@ -214,44 +199,47 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
         frames = [rows.collect(), *(frame for frame, _ in others)]
         rows = _table_rows(context, view, frames, [dataset, *(details for _, details in others)]).lazy()
     events = frame_events(rows, view.online, _since(context, view, rows))
-    if _begun_anew(context, view.dataset, _note(store, key), latest):
+    if _begun_anew(context, view.dataset, store.progress(key), latest):
         with store.writing() as writer:  # one transaction: no reader sees the view without its rows
             writer.drop(key)
             for event in events:
                 view.online.put(writer, key, event)
+            writer.advance(key, sequence, latest.number, life)
+        return
     for start in range(0, len(events), _BATCH):  # several transactions, so that pushes don't wait for the whole
         with store.writing() as writer:
             for event in events[start : start + _BATCH]:
                 view.online.put(writer, key, event)
     with store.writing() as writer:
-        content = writer.note(key)
-        before = 0 if content is None else msgspec.msgpack.decode(content, type=_Note).sequence
-        writer.set_note(key, msgspec.msgpack.encode(_Note(max(sequence, before), latest.number)))
+        writer.advance(key, sequence, latest.number, life)
 
 
-def _begun_anew(context: Context, dataset: str, note: _Note | None, latest: AssetVersion) -> bool:
-    """Whether a version since the note holds none of the rows before: an ingest that replaced them."""
-    if note is None or not note.dataset:
+def _begun_anew(context: Context, dataset: str, before: Progress | None, latest: AssetVersion) -> bool:
+    """Whether a version since then holds none of the rows before: an ingest that replaced them."""
+    if before is None or not before.dataset:
         return False
     with context.reading() as inside:
-        between = [catalog.get_version(inside, dataset, number) for number in range(note.dataset + 1, latest.number + 1)]
+        between = [catalog.get_version(inside, dataset, number) for number in range(before.dataset + 1, latest.number + 1)]
     return any(details.added_rows == details.rows for details in map(details_of, between))
 
 
 def behind(context: Context) -> list[PinnedView]:
-    """The pinned views that lack rows of their dataset: appended ones whose push died, or those of a file that was ingested."""
-    store = _store(context)
+    """The pinned views that lack rows: appended ones whose push died, those of a file that was ingested, or all that the store lost."""
     with context.reading() as inside:
-        pins = [view for view in pinned(inside, None) if view.dataset]
-        names = {view.dataset for view in pins}
+        pins = pinned(inside, None)
+        names = {view.dataset for view in pins if view.dataset}
         newest = {name: (tail.last_sequence(inside, name), catalog.latest_version(inside, name)) for name in names}
     found = []
     for view in pins:
-        note = _note(store, _key(context, view))
-        sequence, latest = newest[view.dataset]
-        if note is None or note.sequence < sequence or (latest is not None and note.dataset < latest.number):
+        progress = _store(context).progress(_key(context, view))
+        sequence, latest = newest.get(view.dataset, (0, None))
+        if progress is None or not progress.current or progress.sequence < sequence or _is_older(progress, latest):
             found.append(view)
     return found
+
+
+def _is_older(progress: Progress, latest: AssetVersion | None) -> bool:
+    return latest is not None and progress.dataset < latest.number
 
 
 def _with_tail(context: Context, dataset: DatasetDetails, appended: Sequence[dict[str, Any]]) -> "pl.LazyFrame":
@@ -335,8 +323,7 @@ def drop(context: Context, views: Sequence[tuple[str, int]]) -> None:
 
 def online_rows(context: Context, reference: VersionRef) -> int:
     """How many events a view version has online."""
-    with _store(context).reading() as snapshot:
-        return snapshot.count(view_key(context.project, reference.name, reference.number))
+    return _store(context).count(view_key(context.project, reference.name, reference.number))
 
 
 def _store(context: Context) -> OnlineStore:
@@ -345,9 +332,3 @@ def _store(context: Context) -> OnlineStore:
 
 def _key(context: Context, view: PinnedView) -> bytes:
     return view_key(context.project, view.name, view.number)
-
-
-def _note(store: OnlineStore, key: bytes) -> _Note | None:
-    with store.reading() as snapshot:
-        content = snapshot.note(key)
-    return None if content is None else msgspec.msgpack.decode(content, type=_Note)

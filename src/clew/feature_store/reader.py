@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from clew.clock import to_micros
 from clew.definitions import FeaturesDefinition, WindowsDefinition, from_document
-from clew.errors import Invalid
+from clew.errors import ClewError, Invalid
 from clew.feature_store.bounds import limits_of
 from clew.feature_store.evaluation import micros_of
 from clew.feature_store.functions import ViewFunction, apply_to_request, request_frame_schema
-from clew.feature_store.online import OnlineStore, Snapshot, view_key
+from clew.feature_store.online import News, OnlineStore, Wanted, not_filled, view_key
 from clew.feature_store.online_rows import OnlineRows
 from clew.feature_store.recent import RecentEvents, Value
 from clew.feature_store.schema import UsedView
@@ -54,7 +54,8 @@ class FeatureReader:
     """Reads the features of requests for one model version: the views of its training set, in their order.
 
     Thread-safe. It holds the entities that were asked about in memory and asks the store what is new of them, so an answer holds
-    every event whose push has returned. ``functions`` are those of the request's views, by view.
+    every event whose push has returned. All views of all rows of a request are asked about at once. ``functions`` are those of the
+    request's views, by view.
     """
 
     def __init__(
@@ -92,12 +93,17 @@ class FeatureReader:
 
         Raises ``OutOfBounds`` with view, column, value and bounds where a feature breaks those that its view declares, also one that only
         a view of the request takes; its rows count from 0.
+
+        Raises ``Unavailable`` while the store does not answer, or lacks the rows of a view.
         """
         times = [self._time_of(row, place) for place, row in enumerate(rows, 1)]
-        answers: dict[int, tuple[list[list[float]], tuple[bool, ...]]] = {}
-        with self._lock, self._store.reading() as snapshot:
-            for identity, stored in self._stored.items():
-                answers[identity] = stored.read(snapshot, rows, times)
+        asked = [(identity, stored, stored.entities_of(rows)) for identity, stored in self._stored.items()]
+        with self._lock:
+            wanted = [(stored, one) for _, stored, entities in asked for one in stored.wanted(entities, times)]
+            news = self._store.news([one for _, one in wanted])
+            for (stored, one), new in zip(wanted, news, strict=True):
+                stored.take(one, new)
+            answers = {identity: stored.answer(entities, times) for identity, stored, entities in asked}
         matrix = np.empty((len(rows), len(self.names)), np.float32)
         readings, at = [], 0
         for use in self._views:
@@ -109,6 +115,17 @@ class FeatureReader:
                 readings.append(ViewReading(use.view, use.number, missing))
         self._limits.check(matrix)
         return Features(matrix, self.names, tuple(readings), tuple(times))
+
+    def hindrances(self) -> list[str]:
+        """What keeps the reader from answering just now, in words; empty where nothing does."""
+        try:
+            for stored in self._stored.values():
+                progress = self._store.progress(stored.key)
+                if progress is None or not progress.current:
+                    raise not_filled(stored.key)
+        except ClewError as error:
+            return [error.message]
+        return []
 
     def _time_of(self, row: Mapping[str, Any], place: int) -> int:
         for field, what in self.fields.items():
@@ -150,7 +167,7 @@ class _StoredView:
         self.view = use.view
         self.online = OnlineRows(details)
         self.fields = tuple(use.by[one.name] for one in details.entity)
-        self._key = view_key(project, use.view, use.number)
+        self.key = view_key(project, use.view, use.number)
         self._held: dict[bytes, _Held] = {}
         self._width = len(details.columns)
         definition = from_document(details.definition)
@@ -173,14 +190,58 @@ class _StoredView:
             self._ttl = micros_of(definition.ttl) if isinstance(definition, FeaturesDefinition) and definition.ttl else None
             self._reach = None if self._hold or self._ttl is None else self._ttl + 1
 
-    def read(
-        self, snapshot: Snapshot, rows: Sequence[Mapping[str, Any]], times: Sequence[int]
-    ) -> tuple[list[list[float]], tuple[bool, ...]]:
+    def entities_of(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes | None]:
+        """The rows' entities. Raises ``Invalid`` naming the row whose fields can't name one."""
+        return [self._entity_of(row, place) for place, row in enumerate(rows, 1)]
+
+    def wanted(self, entities: Sequence[bytes | None], times: Sequence[int]) -> list[Wanted]:
+        """What to ask the store about each entity, so that all these times can be answered."""
+        earliest: dict[bytes, int] = {}
+        for entity, time in zip(entities, times, strict=True):
+            if entity is not None:
+                earliest[entity] = min(time, earliest.get(entity, time))
+        if len(self._held) + len(earliest) > _MAX_ENTITIES:
+            self._held.clear()
+        return [self._wanted(entity, time) for entity, time in earliest.items()]
+
+    def _wanted(self, entity: bytes, time: int) -> Wanted:
+        # A request of the past may follow one of the present, so a little more is loaded than this one needs.
+        since = None if self._reach is None else time - 2 * self._reach
+        held = self._held.get(entity)
+        if held is None or not held.reaches(None if self._reach is None else time - self._reach):
+            return Wanted(self.key, entity, since)
+        return Wanted(self.key, entity, since, held.state, held.since if held.newest is None else held.newest)
+
+    def take(self, wanted: Wanted, news: News) -> None:
+        """Bring an entity in memory up to what the store has of it."""
+        if not news.state:  # the store doesn't know it; kept in memory, made-up names would push out the others
+            self._held.pop(wanted.entity, None)
+            return
+        if news.anew:
+            self._held[wanted.entity] = _Held(RecentEvents(self.online.whole), b"", None, set(), wanted.since)
+        held = self._held[wanted.entity]
+        for event in news.events:
+            if event.position in held.at_newest:
+                continue
+            if event.time != held.newest:
+                held.newest = event.time
+                held.at_newest.clear()
+            held.at_newest.add(event.position)
+            known, values = self.online.unpack(event.payload)
+            held.recent.add(event.time, known, values)
+        held.state = news.state
+        if self._reach is None or wanted.since is None or len(held.recent) <= 64:
+            return
+        if (held.recent.first_time or 0) < wanted.since - 2 * self._reach:
+            held.since = wanted.since
+            held.recent.forget_before(wanted.since)
+
+    def answer(self, entities: Sequence[bytes | None], times: Sequence[int]) -> tuple[list[list[float]], tuple[bool, ...]]:
+        """The features of each entity at its time, and for which rows there were none."""
         values, missing = [], []
-        for place, (row, time) in enumerate(zip(rows, times, strict=True), 1):
-            entity = self._entity_of(row, place)
-            recent = None if entity is None else self._recent(snapshot, entity, time)
-            found = None if recent is None else self._windows(recent, time) if self._spans else self._last(recent, time)
+        for entity, time in zip(entities, times, strict=True):
+            held = None if entity is None else self._held.get(entity)
+            found = None if held is None else self._windows(held.recent, time) if self._spans else self._last(held.recent, time)
             values.append(self._empty if found is None else found)
             missing.append(found is None)
         return values, tuple(missing)
@@ -209,43 +270,13 @@ class _StoredView:
             return None
         return [_NAN if value is None else float(value) for value in found[1]]
 
-    def _recent(self, snapshot: Snapshot, entity: bytes, time: int) -> RecentEvents | None:
-        head = snapshot.head(self._key, entity)
-        if head is None:
-            return None
-        held = self._held.get(entity)
-        since = None if self._reach is None else time - self._reach
-        if held is not None and held.sequence == head.sequence and held.reaches(since):
-            return held.recent
-        if held is None or held.sequence < head.reordered_at or held.sequence > head.sequence or not held.reaches(since):
-            # A request of the past may follow one of the present, so a little more is loaded than this one needs.
-            loaded_from = None if since is None else since - (self._reach or 0)
-            held = _Held(RecentEvents(self.online.whole), 0, None, set(), loaded_from)
-        for event in snapshot.events(self._key, entity, since=held.since if held.newest is None else held.newest):
-            if event.position in held.at_newest:
-                continue
-            if event.time != held.newest:
-                held.newest = event.time
-                held.at_newest.clear()
-            held.at_newest.add(event.position)
-            known, values = self.online.unpack(event.payload)
-            held.recent.add(event.time, known, values)
-        held.sequence = head.sequence
-        if self._reach is not None and len(held.recent) > 64 and (held.recent.first_time or 0) < time - 4 * self._reach:
-            held.since = time - 2 * self._reach
-            held.recent.forget_before(held.since)
-        if len(self._held) >= _MAX_ENTITIES and entity not in self._held:
-            self._held.clear()
-        self._held[entity] = held
-        return held.recent
-
 
 @dataclass(slots=True)
 class _Held:
-    """An entity in memory: as of which change, its newest time and the events at it, and from which time on (``None``: the first)."""
+    """An entity in memory: as of which state, its newest time and the events at it, and from which time on (``None``: the first)."""
 
     recent: RecentEvents
-    sequence: int
+    state: bytes
     newest: int | None
     at_newest: set[bytes]
     since: int | None

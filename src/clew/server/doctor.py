@@ -90,10 +90,9 @@ def _storage(settings: Settings) -> str:
 
 
 def _online(settings: Settings) -> str:
-    module = "redis" if settings.online_url.startswith("redis") else "lmdb"
-    if importlib.util.find_spec(module) is None:
-        raise ClewError(f"{settings.online_url} needs {module}: pip install 'clew-ml[{module}]'")
-    return settings.online_url.rpartition("@")[2]
+    from clew.feature_store.online import open_store
+
+    return open_store(settings.online_url, durability=settings.durability).describe()
 
 
 def _page(settings: Settings) -> str:

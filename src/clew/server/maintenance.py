@@ -67,7 +67,7 @@ def _projects(backend: LocalBackend) -> Iterator[str]:
 
 DUTIES = (
     Duty("ship the journals of dead processes", 5, _ship_journals),
-    Duty("bring rows that were left behind online", 15, _catch_up_online),
+    Duty("bring rows that were left behind online", 5, _catch_up_online),
     Duty("compact the prediction log", 60, _compact_predictions),
     Duty("cut appended rows into versions", 3600, _cut_tails),
 )
