@@ -14,7 +14,16 @@ import polars as pl
 import pytest
 
 import clew
-from clew.definitions import FeaturesDefinition, ModelDefinition, Space, WindowsDefinition, from_document, parse_dtype, to_document
+from clew.definitions import (
+    FeaturesDefinition,
+    ModelDefinition,
+    Space,
+    WindowsDefinition,
+    definition_digest,
+    from_document,
+    parse_dtype,
+    to_document,
+)  # fmt: skip
 from clew.errors import Conflict, Invalid
 from clew.sdk import declarations
 
@@ -138,6 +147,70 @@ def test_a_definition_survives_its_document() -> None:
     document = to_document(view.definition)
     assert isinstance(from_document(document), WindowsDefinition)
     assert from_document(document) == view.definition
+
+
+def test_bounds_are_declared_on_columns_features_and_aggregates_and_are_part_of_the_digest() -> None:
+    def declared(**options: Any) -> tuple[Any, Any, Any]:
+        @clew.dataset(key="id", time="at", bounds=options.get("columns"))
+        def landings(file: str) -> pl.LazyFrame: ...
+
+        @clew.features(landings, entity=clew.entity("id"), time="at", bounds=options.get("features"))
+        def weather(landings: pl.LazyFrame) -> pl.LazyFrame: ...
+
+        view = clew.windows("w", landings, entity=clew.entity("id"), over="1d", n=clew.count(bounds=options.get("aggregate")))
+        return landings.definition, weather.definition, view.definition
+
+    bounded = declared(columns={"delay": (-120, 3000)}, features={"temp": [-60, float("inf")]}, aggregate=(0, None))
+    assert [bounded[0].bounds, bounded[1].bounds] == [{"delay": (-120.0, 3000.0)}, {"temp": (-60.0, None)}]
+    assert bounded[2].aggregates["n"].bounds == (0.0, None)
+    for with_bounds, without in zip(bounded, declared(), strict=True):
+        assert from_document(to_document(with_bounds)) == with_bounds
+        assert definition_digest(with_bounds) != definition_digest(without)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [
+        ({"delay": (3000, -120)}, r"rows: bounds=\{'delay': \(3000, -120\)\}: the lower bound lies above the upper one"),
+        ({"delay": (float("nan"), 1)}, "NaN is no bound"),
+        ({"delay": ("low", "high")}, "'low' is no number"),
+        ({"delay": 7}, "bounds are a pair"),
+        ((0, 1), r"rows: bounds=\(0, 1\) names no column; write bounds=\{'column': \(0, 1\)\}"),
+        ({"at": (0, 1)}, "rows bounds 'at', which is the (event )?time and no number"),
+    ],
+)
+def test_bounds_that_cannot_be_meant_are_refused_at_the_decorator(bounds: Any, says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+
+        @clew.dataset(key="id", time="at", bounds=bounds)
+        def rows(file: str) -> pl.LazyFrame: ...
+
+    with pytest.raises(Invalid, match=says):
+
+        @clew.features(events, entity=clew.entity("id"), time="at", bounds=bounds)
+        def rows(events: pl.LazyFrame) -> pl.LazyFrame: ...
+
+
+def test_bounds_of_an_entity_and_of_a_window_are_refused_where_they_are_written() -> None:
+    with pytest.raises(Invalid, match="bounds 'id', which is an entity and no number"):
+
+        @clew.features(events, entity=clew.entity("id"), time="at", bounds={"id": (0, 1)})
+        def view(events: pl.LazyFrame) -> pl.LazyFrame: ...
+
+    with pytest.raises(Invalid, match=r"clew.mean\('late', bounds=\(1, 0\)\): the lower bound lies above"):
+        clew.mean("late", bounds=(1, 0))
+
+
+def test_what_a_view_answers_where_it_has_nothing_must_lie_within_its_bounds() -> None:
+    with pytest.raises(Invalid, match="w answers -1 where there is no value, and 'late' must be between 0 and 1"):
+        clew.windows("w", events, entity=clew.entity("id"), over="1d", missing=-1, late=clew.mean("late", bounds=(0, 1)))
+    with pytest.raises(Invalid, match=r"view answers 999\.0 where there is no value, and 'temp' must be at most 140"):
+
+        @clew.features(events, entity=clew.entity("id"), time="at", missing=999.0, bounds={"temp": (None, 140)})
+        def view(events: pl.LazyFrame) -> pl.LazyFrame: ...
+
+    # A count has no place for it: it is 0 where nothing lies in the window.
+    clew.windows("w", events, entity=clew.entity("id"), over="1d", missing=-1, n=clew.count(bounds=(0, None)), late=clew.mean("late"))
 
 
 def test_a_request_field_keeps_its_type_and_zone() -> None:
