@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 from clew.backend import Backend
 from clew.datasets import service
 from clew.datasets.rows import to_frame
+from clew.datasets.schema import VersionProfile
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["scan_version"]
+__all__ = ["profile_version", "scan_version"]
 
 
 def scan_version(backend: Backend, name: str, number: int, include_tail: bool = False) -> "pl.LazyFrame":
@@ -25,6 +26,16 @@ def scan_version(backend: Backend, name: str, number: int, include_tail: bool = 
         return rows
     appended = to_frame(_tail(backend, name, number), found.details.columns)
     return pl.concat([rows, appended.lazy()]) if appended.height else rows
+
+
+def profile_version(backend: Backend, name: str, number: int, against: int | None = None) -> VersionProfile:
+    """The profile of a version, in the bins of another and with the distances to it if one is given; computed when first asked for."""
+    found = backend.call(service.version_profile, name, number, against)
+    if found is None:
+        backend.call(service.compute_profile, name, number, against)
+        found = backend.call(service.version_profile, name, number, against)
+    assert found is not None  # it has just been kept
+    return found
 
 
 def _tail(backend: Backend, name: str, number: int) -> list[dict[str, Any]]:

@@ -10,13 +10,15 @@ import sqlalchemy as sa
 from clew.bounds import Bounds
 from clew.catalog.schema import AssetVersion
 from clew.datasets.columns import Column, Scalar
+from clew.datasets.distances import Shift
 from clew.datasets.expectations import Expectations
+from clew.datasets.profile import ColumnProfile, Profile
 from clew.storage.database import Instant, Json, metadata
 from clew.storage.tables import TablePin
 
 __all__ = [
-    "Append", "AppendedRow", "Column", "DatasetDetails", "DatasetSummary", "DatasetVersion", "Growth", "Preview", "dataset_tail",
-    "writer_leases",
+    "Append", "AppendedRow", "Column", "DatasetDetails", "DatasetSummary", "DatasetVersion", "Growth", "KeptProfile", "Preview",
+    "VersionProfile", "dataset_profiles", "dataset_tail", "writer_leases",
 ]  # fmt: skip
 
 _NAME = sa.String(128)
@@ -37,6 +39,19 @@ dataset_tail = sa.Table(
 )
 """Appended rows. ``cut_in`` is the version that took the row in; until then it is read from here. It stays afterwards, so that the
 same row sent again is known by its key without a look into the Delta table."""
+
+dataset_profiles = sa.Table(
+    "dataset_profiles",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("name", _NAME, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("bins_of", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("format", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(80), nullable=False),
+    sa.Column("computed_at", Instant, nullable=False),
+)
+"""Profiles that somebody asked for, as blobs: of a version, in the bins of a version (its own number, or one that it is held against)."""
 
 writer_leases = sa.Table(
     "writer_leases",
@@ -131,3 +146,30 @@ class Preview:
     columns: tuple[Column, ...]
     rows: list[list[Scalar]]
     total: int
+
+
+@dataclass(frozen=True)
+class VersionProfile:
+    """The profile of a version such as ``landings@7``; ``[]`` names a column.
+
+    Where it is held ``against`` another version, ``before`` is that one's profile, ``profile`` counts in its bins as far as both have a
+    column, and ``shifts`` say how far each of these moved, the farthest first.
+    """
+
+    version: str
+    profile: Profile
+    against: str | None = None
+    before: Profile | None = None
+    shifts: tuple[Shift, ...] = ()
+
+    def __getitem__(self, name: str) -> ColumnProfile:
+        return self.profile[name]
+
+
+@dataclass(frozen=True)
+class KeptProfile:
+    """Where a profile's document is kept: a blob of the project."""
+
+    version: str
+    against: str | None
+    digest: str

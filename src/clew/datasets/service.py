@@ -6,19 +6,19 @@ from typing import Any
 from clew.access.service import owns_blob
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
-from clew.datasets import tail
+from clew.datasets import profiling, tail
 from clew.datasets.columns import plain
 from clew.datasets.diff import Diff, compare
 from clew.datasets.expectations import Expectations
 from clew.datasets.growth import Arrival, details_of, grow
-from clew.datasets.schema import Append, AppendedRow, DatasetSummary, DatasetVersion, Growth, Preview
+from clew.datasets.schema import Append, AppendedRow, DatasetSummary, DatasetVersion, Growth, KeptProfile, Preview, VersionProfile
 from clew.definitions import DatasetDefinition
 from clew.errors import Invalid, NotFound
 from clew.operations import Context, Page, operation
 
 __all__ = [
-    "append_rows", "commit_ingest", "cut_tail", "dataset_version", "details_of", "diff_versions", "list_datasets", "preview_rows",
-    "read_tail", "tail_page",
+    "append_rows", "commit_ingest", "compute_profile", "cut_tail", "dataset_version", "details_of", "diff_versions", "list_datasets", "preview_rows",
+    "read_tail", "tail_page", "version_profile",
 ]  # fmt: skip
 
 _MAX_PREVIEW = 1_000
@@ -106,6 +106,31 @@ def diff_versions(context: Context, name: str, base: int, target: int) -> Diff:
     """What ``target`` has that ``base`` has not: columns, rows by key, and ranges."""
     before, after = (details_of(_dataset(catalog.get_version(context, name, number))) for number in (base, target))
     return compare(context.tables.scan(before.pin), context.tables.scan(after.pin), before.columns, after.columns, after.key)
+
+
+@operation("GET /projects/{project}/datasets/{name}/versions/{number}/profile", permission="datasets.read", kind="read")
+def version_profile(context: Context, name: str, number: int, against: int | None = None) -> VersionProfile | None:
+    """What a version's columns hold and, ``against`` another version, how far each moved. Nothing until ``compute_profile`` kept it."""
+    version, base = _profiled(context, name, number, against)
+    return profiling.find(context, version, base)
+
+
+@operation("POST /projects/{project}/datasets/{name}/versions/{number}/profile", permission="datasets.read", kind="staged")
+def compute_profile(context: Context, name: str, number: int, against: int | None = None) -> KeptProfile:
+    """Profile a version, in the bins of the version that it is held ``against`` if any, and keep what is found; once, however often asked.
+
+    Whoever may read the rows may ask for it: it tells nothing that the rows don't.
+    """
+    with context.reading() as inside:
+        version, base = _profiled(inside, name, number, against)
+    return profiling.keep(context, version, base)
+
+
+def _profiled(context: Context, name: str, number: int, against: int | None) -> tuple[AssetVersion, AssetVersion | None]:
+    if against == number:
+        raise Invalid(f"{name}@{number} can't be held against itself; name another version, or none")
+    base = None if against is None else _dataset(catalog.get_version(context, name, against))
+    return _dataset(catalog.get_version(context, name, number)), base
 
 
 # ── the tail ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ from clew.errors import Invalid, NotFound
 if TYPE_CHECKING:
     import polars as pl
 
+    from clew.datasets.schema import VersionProfile
     from clew.sdk.runs import RunView
 
 __all__ = ["Version", "get"]
@@ -65,6 +66,21 @@ class Version:
     def collect(self) -> "pl.DataFrame":
         """All rows in memory."""
         return self.scan().collect()
+
+    def profile(self, against: int | None = None) -> "VersionProfile":
+        """What its columns hold: counts, missing values, distribution; ``against`` an earlier number, also how far each column moved.
+
+        A dataset's is computed once and kept; that of feature views and training sets is computed at each call.
+        """
+        from clew.datasets.profiling import profile_rows
+        from clew.datasets.reading import profile_version
+
+        if self._row.kind == "dataset":
+            return profile_version(self._backend, self._row.name, self._row.number, against)
+        if against is None:
+            return profile_rows(str(self._row.ref), self.scan())
+        before = get(f"{self._row.name}@{against}")
+        return profile_rows(str(self._row.ref), self.scan(), str(before.ref), before.scan())
 
     def load(self) -> Any:  # Any: the model in its own framework
         """The model as its framework knows it. Only a model has something to load."""

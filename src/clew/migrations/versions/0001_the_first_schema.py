@@ -74,6 +74,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "segment", name=op.f("pk_compacted_segments")),
     )
     op.create_table(
+        "dataset_profiles",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("bins_of", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("format", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("computed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "name", "number", "bins_of", name=op.f("pk_dataset_profiles")),
+    )
+    op.create_table(
         "dataset_tail",
         sa.Column("project", sa.String(length=128), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
