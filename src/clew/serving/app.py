@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from clew.errors import ClewError, NotFound, StorageFull, TooLarge, Unavailable
+from clew.errors import ClewError, NotFound, OutOfBounds, StorageFull, TooLarge, Unavailable
+from clew.feature_store.bounds import counted_from
 from clew.serving import open_inference
 from clew.serving.prediction_log import PredictionLog
 from clew.serving.records import Record, encode_record
@@ -58,7 +59,10 @@ class Front:
             if start:
                 await asyncio.sleep(0)
             part = rows[start : start + _ROWS_AT_ONCE]
-            answered = live.answer(part)
+            try:
+                answered = live.answer(part)
+            except OutOfBounds as error:
+                raise counted_from(error, start) from error
             found = [float(value) for value in answered.probabilities]
             latency_us = (time.perf_counter_ns() - began) // 1_000
             at = time.time_ns() // 1_000
