@@ -1,9 +1,4 @@
-"""The measurements of a gate's report, each pure: slices, calibration, missing inputs, invariances and latency.
-
-Sources
--------
-Holm (1979), *A simple sequentially rejective multiple test procedure*, Scandinavian Journal of Statistics 6.
-"""
+"""The measurements of a gate's report, each pure: slices, calibration, missing inputs, invariances and latency."""
 
 import time
 from collections.abc import Sequence
@@ -12,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clew.errors import Invalid, Refused
 from clew.pipelines.comparison import Candidate
+from clew.pipelines.multiplicity import holm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +21,6 @@ __all__ = [
     "Invariance",
     "Slice",
     "calibration",
-    "holm",
     "invariances",
     "latency",
     "score_with_fallback",
@@ -84,21 +79,6 @@ class Invariance:
     name: str
     largest_change: float
     holds: bool
-
-
-def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
-    """Which hypotheses fall at family-wise error ``alpha`` (Holm 1979).
-
-    >>> holm([0.001, 0.04, 0.03], 0.05)
-    [True, False, False]
-    """
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    rejected = [False] * len(p_values)
-    for rank, index in enumerate(order):
-        if p_values[index] > alpha / (len(p_values) - rank):
-            break
-        rejected[index] = True
-    return rejected
 
 
 def slices(
