@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -77,6 +77,12 @@ def served(backend: LocalBackend) -> Iterator[Served]:
     _replay(made)
     yield made
     log.close()
+
+
+@pytest.fixture
+def register_late() -> Callable[[Airline, VersionRef], None]:
+    """Trains and registers the model ``late`` on a training set of the airline."""
+    return _register
 
 
 def _register(airline: Airline, training: VersionRef) -> None:

@@ -175,7 +175,8 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
 
     async def model_ready(request: Request) -> Response:
         live = front.find(request.path_params["name"])
-        return _json({"name": live.document.endpoint, "ready": True})
+        missing = await asyncio.to_thread(live.hindrances)
+        return _json({"name": live.document.endpoint, "ready": not missing, "missing": missing}, 503 if missing else 200)
 
     async def server(request: Request) -> Response:
         from clew import __version__
@@ -186,9 +187,10 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
         return _json({"live": True})
 
     async def ready(request: Request) -> Response:
-        return _json(
-            {"ready": True, "endpoints": {name: {"model": one.model, "epoch": one.epoch} for name, one in sorted(front.live.items())}}
-        )
+        live = sorted(front.live.items())
+        missing = [f"{name}: {words}" for name, one in live for words in await asyncio.to_thread(one.hindrances)]
+        endpoints = {name: {"model": one.model, "epoch": one.epoch} for name, one in live}
+        return _json({"ready": not missing, "missing": missing, "endpoints": endpoints}, 503 if missing else 200)
 
     async def metrics(request: Request) -> Response:
         return Response(exposition(front.statistics.totals), media_type="text/plain; version=0.0.4")

@@ -116,6 +116,9 @@ class _ViewSource:
         missing = [[view.view for view in found.views if view.missing[place]] for place in range(len(rows))]
         return found.matrix if self._order is None else found.matrix[:, self._order].copy(), missing
 
+    def hindrances(self) -> list[str]:
+        return self._reader.hindrances()
+
 
 def functions_of(route: Route, kept: Kept, backend: "Backend | None", *, request_only: bool = False) -> "dict[str, ViewFunction]":
     """The functions of the route's views, each from its own snapshot; those of request features alone with ``request_only``."""

@@ -28,6 +28,10 @@ class FeatureSource(Protocol):
         """The inputs ``(n_rows, n_features)`` in the model's order, missing ones as NaN, and for each row the views that had nothing."""
         ...
 
+    def hindrances(self) -> list[str]:
+        """What keeps inputs from being read just now, in words. Called from any thread."""
+        ...
+
 
 class DirectSource:
     """For a model that was registered without a training set: its inputs stand in the request."""
@@ -40,6 +44,9 @@ class DirectSource:
 
         values = [[float("nan") if row[name] is None else row[name] for name in self._names] for row in rows]
         return np.asarray(values, np.float32), [[] for _ in rows]
+
+    def hindrances(self) -> list[str]:
+        return []
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,10 @@ class LiveRoute:
     def event_time(self, row: dict[str, Any]) -> int:
         """The row's event time in microseconds, 0 where the model has none."""
         return to_micros(row[self.document.time]) if self.document.time else 0
+
+    def hindrances(self) -> list[str]:
+        """What keeps the route from answering just now, in words; it asks the online store."""
+        return self._source.hindrances()
 
     def answer(self, rows: Sequence[dict[str, Any]]) -> Answered:
         """Answers for rows that ``requests`` has read."""
