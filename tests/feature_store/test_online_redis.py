@@ -3,16 +3,20 @@
 import logging
 import multiprocessing
 import signal
+import sys
 import time as clock
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis_server import PASSWORD, RedisServer, running_redis
 
-from clew.errors import Invalid, StorageFull, Unavailable
+from clew.errors import Invalid, MissingDependency, StorageFull, Unavailable
 from clew.feature_store.online import OnlineStore, Progress, Wanted, open_store, view_key
 from clew.feature_store.online_redis import RedisStore
+from clew.server.doctor import examine
+from clew.settings import Settings
 from clew.testing.online_stores import OnlineStoreConformance, open_view, read
 
 VIEW = view_key("flights", "carrier_delays", 1)
@@ -285,3 +289,42 @@ def test_a_dropped_view_leaves_no_key_behind(server: RedisServer, store: OnlineS
         writer.drop(VIEW)
     with server.client() as client:
         assert [key for key in client.scan_iter() if b"/carrier_delays" in key] == []
+
+
+def test_a_user_with_the_rights_that_are_asked_for_can_do_everything(server: RedisServer) -> None:
+    with server.client() as client:
+        client.acl_setuser(
+            "clew",
+            enabled=True,
+            passwords=["+other-secret"],
+            keys=["clew:*"],
+            categories=["+@read", "+@write", "+@scripting", "+@connection"],
+            commands=["+info"],
+        )
+    store = open_store(server.url.replace(f":{PASSWORD}", "clew:other-secret").replace("/0", "/3"))
+    open_view(store, VIEW)
+    put(store, 1)
+    with store.writing() as writer:
+        writer.forget(VIEW, b"UA", 1, 3)
+    assert (read(store, VIEW, b"UA"), store.count(VIEW), store.describe().startswith("Redis")) == ([(1, b"x")], 1, True)
+    with store.writing() as writer:
+        writer.drop(VIEW)
+    store.close()
+
+
+def test_without_the_client_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'clew-ml\[redis\]'"):
+        open_store("redis://127.0.0.1:1/0")
+
+
+def test_the_doctor_says_what_the_store_answers(server: RedisServer, settings: Settings) -> None:
+    settings = replace(settings, online_url=server.url)
+    (found,) = [one for one in examine(settings) if one.what == "online store"]
+    assert found.fine
+    assert found.words.startswith("Redis ")
+    assert f"at redis://127.0.0.1:{server.port}/0, " in found.words
+    server.kill()
+    (found,) = [one for one in examine(settings) if one.what == "online store"]
+    assert (found.fine, "does not answer" in found.words, PASSWORD in found.words) == (False, True, False)
+    open_store(server.url).close()

@@ -184,7 +184,7 @@ def not_filled(view: bytes) -> Unavailable:
     """The error for a view that can't be read yet, or not any more."""
     name = view.decode().rstrip("\0").partition("/")[2]
     return Unavailable(
-        f"the online rows of {name} are not all there: the store is new, or lost them. `clew up` brings them by itself, a deploy at once",
+        f"the online rows of {name} are not all there: the store is new, or lost them; `clew up` brings them back within seconds",
         view=name,
     )
 

@@ -8,7 +8,7 @@ sent as one: both happen at one moment of the server, in one round trip. The key
 ``clew:{project}/view@7:heads``                 hash by entity: changes so far, the last out of order, newest time
 ``clew:{project}/view@7:progress``              hash: appended row, dataset's version, and the life in which the view was filled
 ``clew:{project}:life``                         random, gone when the database was flushed
-``clew:{project}:done:<transaction>``           for an hour, so that a transaction whose answer was lost is not done twice
+``clew:{project}:done:<transaction>``           for five minutes, so that a transaction whose answer was lost is not done twice
 ==============================================  =====================================================================================
 
 A server that was started again may have come back without its last writes. Its own run therefore belongs to what a reader holds and
@@ -89,7 +89,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'NX')
 {_LIFE}
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 if ARGV[3] ~= '' and ARGV[3] ~= life then return 1 end
-redis.call('SET', KEYS[2], '', 'EX', 3600)
+redis.call('SET', KEYS[2], '', 'EX', 300)
 local start, at = tonumber(ARGV[2]), 3
 local function take() at = at + 1 return ARGV[at] end
 local function later(one, other)
