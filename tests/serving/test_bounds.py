@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from clew.backend import LocalBackend
@@ -18,7 +19,7 @@ from clew.serving.app import Front
 from clew.serving.loading import Kept, load
 from clew.serving.prediction_log import read_segment, segment_paths
 from clew.serving.records import decode_record
-from clew.serving.schema import RequestField, ServedView
+from clew.serving.schema import RequestField, Route, ServedView
 from clew.tracking.source import snapshot
 
 VIEW = """
@@ -49,7 +50,8 @@ def bounded(sqlite_backend: LocalBackend, register: Callable[..., AssetVersion],
         views=(ServedView("speed", 1),), training_set=VersionRef("training", 1), sources={"speed": snapshot(sqlite_backend, folder).digest},
     )  # fmt: skip
     kept = Kept(sqlite_backend.settings, sqlite_backend.project)
-    front.live["late"] = load(replace(route, document=document), kept, sqlite_backend.settings, sqlite_backend.project, sqlite_backend)
+    travelled = msgspec.json.decode(msgspec.json.encode(replace(route, document=document)), type=Route)
+    front.live["late"] = load(travelled, kept, sqlite_backend.settings, sqlite_backend.project, sqlite_backend)
     return front
 
 

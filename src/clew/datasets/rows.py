@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from clew.bounds import Bounds, within
+from clew.bounds import Bounds
 from clew.clock import from_micros, to_micros
 from clew.datasets.columns import Column
 from clew.datasets.expectations import Expectations, bounds_rule, break_of
@@ -58,7 +58,7 @@ class RowReader:
         self._required = frozenset(required) | frozenset(key)
         rules = expectations.columns if expectations else {}
         self._rules = {name: rules[name] for name in self._columns if name in rules}
-        self._bounds = [(name, bounds[name]) for name in self._columns if name in bounds] if bounds else []
+        self._bounds = [(name, *_closed(bounds[name]), bounds[name]) for name in self._columns if name in bounds] if bounds else []
 
     def read(self, row: Mapping[str, Any], place: int) -> ReadRow:
         """Raises ``Invalid`` for a field that can't be read and ``Refused`` for a broken rule, naming row (from 1) and field."""
@@ -77,9 +77,10 @@ class RowReader:
                 values[name], stored[name] = reader(value)
             except (TypeError, ValueError, OverflowError, Invalid) as error:
                 raise Invalid(f"row {place} of {self._dataset}: {name!r} is {value!r}, and {error}", row=place, field=name) from error
-        for name, bounds in self._bounds:
-            if values[name] is not None and not within(values[name], bounds):
-                raise self._refused(place, name, values[name], bounds_rule(bounds))
+        for name, low, high, bounds in self._bounds:
+            value = values[name]
+            if value is not None and not low <= value <= high:  # never NaN: what is not finite has been refused
+                raise self._refused(place, name, value, bounds_rule(bounds))
         for name, rules in self._rules.items():
             broken = break_of(values[name], rules)
             if broken is not None:
@@ -106,6 +107,11 @@ class RowReader:
             row=place,
             field=unknown[0],
         )
+
+
+def _closed(bounds: Bounds) -> tuple[float, float]:
+    low, high = bounds
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 def _digest(document: Any) -> str:  # Any: plain JSON values
