@@ -30,7 +30,7 @@ from clew.catalog import service as catalog
 from clew.catalog.schema import DefinitionDraft, VersionRef
 from clew.datasets import service as datasets
 from clew.definitions import FunctionRef, ViewUse, definition_digest, to_document
-from clew.errors import BuildFailed, Conflict, Invalid
+from clew.errors import BuildFailed, Conflict, Invalid, Unavailable
 from clew.feature_store import pushing
 from clew.feature_store.function_worker import FunctionWorker
 from clew.feature_store.online import open_store, view_key
@@ -358,6 +358,29 @@ def test_a_dataset_begun_anew_leaves_none_of_its_old_rows_online(airline: Airlin
     half = landing_rows(airline.frame).filter(pl.col("flight") % 2 == 0)
     ingest_frame(airline.backend, LANDINGS, half, source="again", replace=True)
     assert_no_skew(airline, asked, views, reader)
+
+
+def test_rows_that_the_store_lost_are_not_answered_without_and_are_brought_back(airline: Airline) -> None:
+    airline.build()
+    airline.view(replace(weather_view(view_functions.daily_rank), inputs=("station_weather",)))
+    views = served(airline)
+    kept = [*(VersionRef(use.view, use.number) for use in stored_views(views)), VersionRef("daily_rank", 1)]
+    assert not airline.backend.call(pin_views, owner="endpoint:late", views=kept).waiting
+    reader, store = reader_of(airline, views), open_store(airline.backend.settings.online_url)
+    asked = airline.later("departs").head(30)
+    assert_no_skew(airline, asked, views, reader)
+    assert reader.hindrances() == []
+    rows = store.count(view_key("test", "daily_rank", 1))
+    with store.writing() as writer:
+        for view in kept:
+            writer.drop(view_key("test", view.name, view.number))
+    push(airline, "landings", landing_rows(airline.later("landed")).head(5))  # which must not make it seem whole
+    with pytest.raises(Unavailable, match=r"the online rows of pace@1 are not all there"):
+        reader.read(requests(asked))
+    assert "are not all there" in reader.hindrances()[0]
+    assert airline.backend.call(catch_up).views == ["pace@1", "traffic@1", "daily_rank@1", "station_weather@1"]
+    assert_no_skew(airline, asked, views, reader)
+    assert store.count(view_key("test", "daily_rank", 1)) == rows > 0
 
 
 def test_a_views_function_comes_from_its_source_snapshot_where_its_file_is_gone(airline: Airline, tmp_path: Path) -> None:
