@@ -40,7 +40,7 @@ export function RunLink({ runId, children }: { runId: string; children?: ReactNo
 }
 
 /** A run by its name; its id until that is read, and where it is gone. */
-function RunName({ runId }: { runId: string }) {
+export function RunName({ runId }: { runId: string }) {
   const project = useProject();
   const { data } = useRead("/api/v1/projects/{project}/runs/{run_id}", { project, run_id: runId });
   return data ? data.run.name : <span className="mono">{runId}</span>;

@@ -23,10 +23,25 @@ interface ChartProps {
   unit?: (value: number) => string;
   log?: boolean;
   label: string;
+  /** What happened along the x axis: a dotted line with a sign on top. */
+  marks?: ChartMark[];
 }
 
+export interface ChartMark {
+  x: number;
+  sign: string;
+  token: string;
+  label: string;
+}
+
+const NO_MARKS: ChartMark[] = [];
+const [MINUTE, HOUR, DAY] = [60, 3_600, 86_400];
+/** Steps of a time axis: never under the minute that its labels tell. */
+const STEPS = [1, 2, 5, 10, 30].map((step) => step * MINUTE);
+STEPS.push(...[1, 2, 3, 6, 12].map((step) => step * HOUR), ...[1, 2, 3, 7, 14, 30, 90, 365].map((step) => step * DAY));
+
 /** Curves over one x axis. Drawn anew when their shape changes; new values only move the lines. */
-export function Chart({ x, series, height = 170, time, group, unit, log, label }: ChartProps) {
+export function Chart({ x, series, height = 170, time, group, unit, log, label, marks = NO_MARKS }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const shade = useShade();
@@ -42,6 +57,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
     group,
     log,
     shade,
+    marks,
   ]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for everything that needs a new plot
@@ -63,7 +79,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
         stroke,
         width: 1.5,
         dash: one.dashed ? [4, 4] : undefined,
-        points: { show: x.length < 2, size: 5 },
+        points: { size: 5, fill: stroke, show: (plot, at, from, to) => x.length < 2 || alone(plot.data[at] ?? [], from, to) },
         spanGaps: true,
       });
       if (!one.band) continue;
@@ -76,7 +92,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
       {
         width: element.clientWidth || 300,
         height,
-        padding: [10, 10, 0, 0],
+        padding: [marks.length ? 20 : 10, time ? 22 : 12, 0, 0],
         cursor: { sync: group ? { key: group } : undefined, points: { size: 6 }, y: false },
         legend: { show: false },
         scales: { x: { time: !!time }, y: { distr: log ? 3 : 1 } },
@@ -85,6 +101,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
             ...axis,
             grid: { show: false },
             size: 26,
+            ...(time ? { incrs: STEPS, space: 62 } : {}),
             values: (_, marks, _axis, _space, step) => marks.map((mark) => (time ? instant(mark, step) : figure(mark, 2))),
           },
           {
@@ -95,7 +112,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label }
         ],
         series: lines,
         bands,
-        plugins: [tooltip(unit ?? ((value: number) => figure(value)))],
+        plugins: [tooltip(unit ?? ((value: number) => figure(value))), signs(marks)],
       },
       held.current,
       element,
@@ -140,6 +157,39 @@ function axisFigure(value: number): string {
   return figure(value, size < 0.1 ? 3 : 2);
 }
 
+/** Whether a series has no two values side by side: without a line, its points must be seen. */
+function alone(values: ArrayLike<number | null | undefined>, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (typeof values[at] === "number" && typeof values[at + 1] === "number") return false;
+  return true;
+}
+
+/** Signs above the plot, each with its line. */
+function signs(marks: ChartMark[]): uPlot.Plugin {
+  return {
+    hooks: {
+      draw: (plot) => {
+        const { ctx, bbox } = plot;
+        ctx.save();
+        ctx.font = `${12 * devicePixelRatio}px Inter`;
+        ctx.textAlign = "center";
+        for (const mark of marks) {
+          const x = plot.valToPos(mark.x, "x", true);
+          if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) continue;
+          ctx.strokeStyle = colour("strong-line");
+          ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+          ctx.beginPath();
+          ctx.moveTo(x, bbox.top);
+          ctx.lineTo(x, bbox.top + bbox.height);
+          ctx.stroke();
+          ctx.fillStyle = colour(mark.token);
+          ctx.fillText(mark.sign, x, bbox.top - 5 * devicePixelRatio);
+        }
+        ctx.restore();
+      },
+    },
+  };
+}
+
 /** The values under the cursor, in a small box that stays inside the plot. */
 function tooltip(written: (value: number) => string): uPlot.Plugin {
   const box = document.createElement("div");
@@ -176,13 +226,24 @@ function tooltip(written: (value: number) => string): uPlot.Plugin {
   };
 }
 
-export function Legend({ series }: { series: { label: string; token: string; dashed?: boolean }[] }) {
+interface LegendProps {
+  series: { label: string; token: string; dashed?: boolean }[];
+  marks?: ChartMark[];
+}
+
+export function Legend({ series, marks = NO_MARKS }: LegendProps) {
+  const signs = new Map(marks.map((mark) => [mark.label, mark]));
   return (
     <div className="legend">
       {series.map((one) => (
         <span key={one.label}>
-          <i style={{ background: `var(--${one.token})` }} />
+          <i style={one.dashed ? { borderTop: `2px dotted var(--${one.token})`, height: 0 } : { background: `var(--${one.token})` }} />
           {one.label}
+        </span>
+      ))}
+      {[...signs.values()].map((mark) => (
+        <span key={mark.label}>
+          <b style={{ color: `var(--${mark.token})` }}>{mark.sign}</b> {mark.label}
         </span>
       ))}
     </div>

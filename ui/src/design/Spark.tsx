@@ -1,6 +1,9 @@
+/** A line through two or three values says nothing. */
+const ENOUGH = 4;
+
 /** A small curve without axes: the shape of the last values, said in words for who can't see it. */
 export function Spark({ values, token = "series-1", label }: { values: number[]; token?: string; label: string }) {
-  if (values.length < 2) return null;
+  if (values.length < ENOUGH) return null;
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const reach = high - low || 1;
   const points = values.map(

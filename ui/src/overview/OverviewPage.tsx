@@ -3,12 +3,15 @@ import { createRoute, Link } from "@tanstack/react-router";
 import { read } from "../api/client";
 import { useRead } from "../api/queries";
 import { Linked } from "../catalog/links";
+import { count, moment } from "../design/format";
 import { Heading, Panel } from "../design/Panel";
 import { Pill } from "../design/Pill";
 import { Command, Empty, Ready } from "../design/States";
-import { Performance } from "../serving/Performance";
+import { missingViews } from "../serving/missing";
+import { type Happened, Performance } from "../serving/Performance";
+import { useWindows } from "../serving/useWindows";
 import { projectRoute, useProject } from "../shell/root";
-import { worthTelling } from "./events";
+import { type Event, told } from "./events";
 import { Ledger } from "./Ledger";
 import { headline, type Need, needs } from "./needs";
 import { Strip } from "./Strip";
@@ -17,6 +20,18 @@ import "./overview.css";
 export const overviewRoute = createRoute({ getParentRoute: () => projectRoute, path: "/", component: OverviewPage });
 
 const DAY_MS = 86_400_000;
+const MOST_NAMED = 3;
+const NO_ANSWERS: never[] = [];
+
+/** When the endpoint's route turned, and when a version of a model was stopped at its gate. */
+function turns(events: readonly Event[], endpoint: string): Happened[] {
+  return events.flatMap((event): Happened[] => {
+    const body = event.body as { cause?: string; version?: string };
+    if (event.kind === "route.changed" && event.subject === endpoint)
+      return [{ at: event.at, kind: body.cause === "rollback" ? "rolled back" : "deployed", what: body.version ?? "" }];
+    return event.kind === "gate.rejected" ? [{ at: event.at, kind: "rejected", what: event.subject }] : [];
+  });
+}
 
 /** What is live, what needs a person, and what happened. */
 function OverviewPage() {
@@ -40,6 +55,9 @@ function OverviewPage() {
     { project, name: first ?? "", limit: 100 },
     { enabled: !!first },
   );
+  const asked = answers.data?.items ?? NO_ANSWERS;
+  const windows = useWindows(asked);
+  const missing = windows ? missingViews(asked, windows) : [];
   const models = (assets.data?.items ?? []).filter((asset) => asset.kind === "model" && asset.latest);
   const verdicts = useQueries({
     queries: models.map((asset) => ({
@@ -58,7 +76,7 @@ function OverviewPage() {
     statuses,
     failedRuns: recent.slice(0, 3),
     verdicts,
-    answers: answers.data?.items ?? [],
+    missing,
     datasets: datasets.data?.items ?? [],
   });
   const runs = experiments.data?.reduce((sum, one) => sum + one.runs, 0) ?? 0;
@@ -69,18 +87,28 @@ function OverviewPage() {
         return (
           <>
             <Heading title={<Linked text={headline(statuses, open, items.length, runs)} />}>
-              {statuses.map(({ endpoint }) => (
+              {statuses.slice(0, MOST_NAMED).map(({ endpoint, requests }) => (
                 <span key={endpoint.name}>
                   <Link to="/projects/$project/endpoints/$name" params={{ project, name: endpoint.name }}>
                     {endpoint.name}
                   </Link>{" "}
-                  answers with <Linked text={`${endpoint.model}@${endpoint.number}`} />.{" "}
+                  answers with <Linked text={`${endpoint.model}@${endpoint.number}`} /> since {moment(endpoint.deployed_at)},{" "}
+                  {requests ? `${count(requests, "request")} in the last hour` : "no request in the last hour"}.{" "}
                 </span>
               ))}
+              {statuses.length > MOST_NAMED && (
+                <Link to="/projects/$project/endpoints" params={{ project }}>
+                  {count(statuses.length - MOST_NAMED, "more endpoint")}
+                </Link>
+              )}
             </Heading>
-            <Strip assets={items} datasets={datasets.data?.items ?? []} statuses={statuses} runs={runs} />
+            <Strip assets={items} datasets={datasets.data?.items ?? []} statuses={statuses} runs={runs} missing={missing} />
             <div className="main-and-side">
-              {first ? <Performance endpoint={first} /> : <Next built={models.length > 0} name={models[0]?.name ?? "late"} />}
+              {first ? (
+                <Performance endpoint={first} happened={turns(events.data?.items ?? [], first)} />
+              ) : (
+                <Next built={models.length > 0} name={models[0]?.name ?? "late"} />
+              )}
               <NeedsYou open={open} />
             </div>
             <Panel
@@ -95,7 +123,7 @@ function OverviewPage() {
               <Ready query={events} what="what happened">
                 {(page) =>
                   page.items.length ? (
-                    <Ledger events={page.items.filter(worthTelling).slice(0, 14)} />
+                    <Ledger events={told(page.items).slice(0, 12)} />
                   ) : (
                     <Empty title="Nothing has happened yet" command="clew apply flights.py" />
                   )

@@ -8,6 +8,7 @@ import { AliasPill, Pill, RunStatus, VerdictPill } from "../design/Pill";
 import { Spark } from "../design/Spark";
 import { judgedOf } from "../registry/judged";
 import { useVerdicts } from "../registry/useVerdicts";
+import type { MissingView } from "../serving/missing";
 import { useReports } from "../serving/Performance";
 import { condition } from "../serving/words";
 import { useProject } from "../shell/root";
@@ -17,10 +18,11 @@ interface StripProps {
   datasets: readonly Schemas["DatasetSummary"][];
   statuses: Schemas["EndpointStatus"][];
   runs: number;
+  missing: MissingView[];
 }
 
 /** The loop from left to right, each step with what it is at now. */
-export function Strip({ assets, datasets, statuses, runs }: StripProps) {
+export function Strip({ assets, datasets, statuses, runs, missing }: StripProps) {
   const views = assets.filter((asset) => asset.kind === "feature_view");
   const model =
     assets.find((asset) => asset.kind === "model" && asset.name === statuses[0]?.endpoint.model) ??
@@ -29,7 +31,16 @@ export function Strip({ assets, datasets, statuses, runs }: StripProps) {
     <ol className="strip" aria-label="The loop">
       <Data datasets={datasets} />
       <Step title="Features" big={views.length ? <FeaturesBig count={views.length} /> : null} empty="clew apply">
-        {views.length > 0 && (
+        {missing.length > 0 && (
+          <p>
+            {missing.slice(0, 2).map(({ view }) => (
+              <span key={view}>
+                <Pill tone="warn">missing</Pill> <AssetLink name={view} />{" "}
+              </span>
+            ))}
+          </p>
+        )}
+        {views.length > 0 && !missing.length && (
           <p>
             {views.slice(0, 3).map((view, index) => (
               <span key={view.name}>

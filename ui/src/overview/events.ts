@@ -103,6 +103,24 @@ export function worthTelling(event: Event): boolean {
   return !["run.started", "route.loaded", "route.serving"].includes(event.kind) && !event.kind.startsWith("definition.");
 }
 
+const CLOSE = 4;
+
+/** The overview's ledger: what follows from a neighbour that is told already (an alias after its route) is left out. */
+export function told(events: readonly Event[]): Event[] {
+  const causes = events.flatMap((event) => {
+    const body = event.body as { version?: string };
+    if (event.kind === "route.changed") return [{ sequence: event.sequence, version: body.version }];
+    return event.kind === "feature_view.reverted" ? [{ sequence: event.sequence, version: event.subject }] : [];
+  });
+  const follows = (event: Event) => {
+    const body = event.body as { number?: number };
+    const name = event.subject.split("@")[0];
+    const version = event.kind === "alias.moved" ? `${name}@${body.number}` : event.kind === "version.added" ? event.subject : null;
+    return causes.some((cause) => cause.version === version && Math.abs(cause.sequence - event.sequence) <= CLOSE);
+  };
+  return events.filter((event) => worthTelling(event) && !follows(event));
+}
+
 function runEvidence(event: Event): Pick<Happening, "evidence"> {
   return event.kind.startsWith("run.") ? { evidence: { kind: "run", subject: event.subject } } : {};
 }

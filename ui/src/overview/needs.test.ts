@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { headline, needs } from "./needs";
 
-const nothing = { statuses: [], failedRuns: [], verdicts: [], answers: [], datasets: [] };
+const nothing = { statuses: [], failedRuns: [], verdicts: [], missing: [], datasets: [] };
 
 function serving(change: Record<string, unknown> = {}) {
   return {
@@ -19,8 +19,12 @@ describe("what needs a person", () => {
     expect(needs({ ...nothing, statuses: [serving()] })).toEqual([]);
   });
   it("counts the answers that a view was missing in", () => {
-    const answers = [{ missing: ["origin_weather"] }, { missing: [] }, { missing: ["origin_weather"] }] as never[];
-    expect(needs({ ...nothing, answers })[0]?.text).toBe("origin_weather was missing in 2 of the last 3 answers.");
+    const missing = [{ view: "origin_weather", times: 2, of: 3 }];
+    expect(needs({ ...nothing, missing })[0]?.text).toBe("origin_weather was missing in 2 of the last 3 answers.");
+  });
+  it("says when a view has nothing for anybody", () => {
+    const missing = [{ view: "origin_weather", times: 80, of: 80 }];
+    expect(needs({ ...nothing, missing })[0]?.text).toBe("origin_weather had nothing for any of the last 80 answers.");
   });
   it("is a decision when a version did not pass its gate", () => {
     const verdicts = [{ model: "late", number: 3, gate: "no_worse", passed: false, word: "worse", reason: "AUC −0.021" }] as never[];
@@ -33,8 +37,8 @@ describe("the headline", () => {
     expect(headline([], [], 0, 0)).toBe("Nothing here yet.");
   });
   it("says that serving is well, and what is not", () => {
-    const open = needs({ ...nothing, answers: [{ missing: ["weather"] }] as never[] });
-    expect(headline([serving()], open, 5, 5)).toBe("Serving well; weather was missing in 1 of the last 1 answers.");
+    const open = needs({ ...nothing, missing: [{ view: "weather", times: 1, of: 10 }] });
+    expect(headline([serving()], open, 5, 5)).toBe("Serving well; weather was missing in 1 of the last 10 answers.");
   });
   it("puts failing requests first", () => {
     const statuses = [serving({ errors: 2 })];

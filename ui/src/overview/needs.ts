@@ -1,4 +1,5 @@
 import type { Schemas } from "../api/client";
+import type { MissingView } from "../serving/missing";
 import { condition } from "../serving/words";
 
 export interface Need {
@@ -12,28 +13,29 @@ interface Seen {
   statuses: Schemas["EndpointStatus"][];
   failedRuns: Schemas["RunRow"][];
   verdicts: Schemas["GateVerdict"][];
-  answers: Schemas["Answer"][];
+  missing: MissingView[];
   datasets: Schemas["DatasetSummary"][];
 }
 
 const MUCH_TAIL = 100_000;
 
 /** What a person has to look at or decide, the urgent first. Nothing that will settle by itself. */
-export function needs({ statuses, failedRuns, verdicts, answers, datasets }: Seen): Need[] {
+export function needs({ statuses, failedRuns, verdicts, missing, datasets }: Seen): Need[] {
   const found: Need[] = [];
   for (const status of statuses) {
     const said = condition(status);
     if (said.tone !== "ok" && (said.tone === "bad" || status.errors))
       found.push({ word: "look", tone: "bad", text: `${status.endpoint.name}: ${said.text}.` });
   }
-  const without = new Map<string, number>();
-  for (const answer of answers) for (const view of answer.missing) without.set(view, (without.get(view) ?? 0) + 1);
-  for (const [view, times] of without)
+  for (const { view, times, of } of missing)
     found.push({
       word: "look",
       tone: "warn",
-      text: `${view} was missing in ${times} of the last ${answers.length} answers.`,
-      said: "they were given on its declared fallback",
+      text:
+        times === of
+          ? `${view} had nothing for any of the last ${of} answers.`
+          : `${view} was missing in ${times} of the last ${of} answers.`,
+      said: times === of ? "its source may have gone silent; they were given on its fallback" : "they were given on its fallback",
     });
   for (const verdict of verdicts) {
     if (!verdict.passed)

@@ -2,11 +2,14 @@ import type { Schemas } from "../api/client";
 import { AssetLink, PredictionLink, VersionLink } from "../catalog/links";
 import { figure, microseconds, moment } from "../design/format";
 import { Pill } from "../design/Pill";
+import { viewKey } from "./missing";
+import { useWindows } from "./useWindows";
 import { asked } from "./words";
 
 type Answer = Schemas["Answer"];
 
 export function AnswersTable({ answers }: { answers: readonly Answer[] }) {
+  const windows = useWindows(answers);
   return (
     <table className="ledger" data-testid="answers">
       <thead>
@@ -38,7 +41,7 @@ export function AnswersTable({ answers }: { answers: readonly Answer[] }) {
               <VersionLink name={answer.model} number={answer.number} />
             </td>
             <td className="clip" style={{ maxWidth: 380 }} title={JSON.stringify(answer.row)}>
-              {asked(answer.row as Record<string, unknown>)} {answer.missing.length > 0 && <Missing views={answer.missing} />}
+              {asked(answer.row as Record<string, unknown>)} {answer.missing.length > 0 && <Missing answer={answer} windows={windows} />}
             </td>
             <td className="number">{answer.error ? <Pill tone="bad">error</Pill> : figure(answer.probability, 3)}</td>
             <td className="number">{microseconds(answer.latency_us)}</td>
@@ -57,16 +60,16 @@ export function AnswersTable({ answers }: { answers: readonly Answer[] }) {
   );
 }
 
-function Missing({ views }: { views: readonly string[] }) {
-  return (
-    <>
-      {views.map((view) => (
-        <span key={view} className="pill warn">
-          without <AssetLink name={view} />
-        </span>
-      ))}
-    </>
-  );
+/** Views that had nothing. An empty window is an answer of its own; only the others are amiss. */
+function Missing({ answer, windows }: { answer: Answer; windows: ReadonlySet<string> | undefined }) {
+  return answer.missing.map((view) => {
+    const empty = windows?.has(viewKey(view, answer.views[view] ?? 0)) ?? true;
+    return (
+      <span key={view} className={`pill ${empty ? "" : "warn"}`}>
+        {empty ? "no row of" : "without"} <AssetLink name={view} />
+      </span>
+    );
+  });
 }
 
 export function Truth({ truth }: { truth: Schemas["Truth"] }) {

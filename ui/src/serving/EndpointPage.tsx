@@ -66,7 +66,7 @@ function Shown({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes
           </span>
         </div>
         <div className="row second" style={{ marginTop: 10 }}>
-          {status.processes.map((process) => (
+          {present(status.processes).map((process) => (
             <span key={process.process} className="row" title={process.message || process.url}>
               <span
                 className={`dot ${process.alive ? (process.state === "failed" ? "bad" : process.epoch === endpoint.epoch ? "ok" : "warn") : ""}`}
@@ -88,6 +88,12 @@ function Shown({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes
       <History endpoint={endpoint.name} />
     </>
   );
+}
+
+/** Those that answer; where none does, those that did. */
+function present(processes: Schemas["EndpointStatus"]["processes"]) {
+  const alive = processes.filter((process) => process.alive);
+  return alive.length ? alive : processes.slice(0, 3);
 }
 
 function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes: number }) {

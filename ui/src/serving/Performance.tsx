@@ -21,8 +21,17 @@ export function useReports(endpoint: string | undefined) {
   return { performance, skew };
 }
 
+/** A turn in an endpoint's life, to be seen along its curve. */
+export interface Happened {
+  at: string;
+  kind: "deployed" | "rolled back" | "rejected";
+  what: string;
+}
+
+const SIGNS = { deployed: ["▲", "ok"], "rolled back": ["⟲", "warn"], rejected: ["×", "bad"] } as const;
+
 /** How good the answers turned out to be, day by day, with the interval over days; and whether training and serving agree. */
-export function Performance({ endpoint }: { endpoint: string }) {
+export function Performance({ endpoint, happened = [] }: { endpoint: string; happened?: Happened[] }) {
   const { performance, skew } = useReports(endpoint);
   const newest = skew.data?.items[0]?.skew;
   return (
@@ -30,7 +39,7 @@ export function Performance({ endpoint }: { endpoint: string }) {
       <Ready query={performance} what="how it did">
         {({ items }) =>
           items[0]?.performance ? (
-            <Measured report={items[0].performance} />
+            <Measured report={items[0].performance} happened={happened} />
           ) : (
             <Empty title="Not measured yet">
               An answer is judged once its label has come by key and its day has matured:{" "}
@@ -44,7 +53,7 @@ export function Performance({ endpoint }: { endpoint: string }) {
   );
 }
 
-function Measured({ report }: { report: Schemas["PerformanceReport"] }) {
+function Measured({ report, happened }: { report: Schemas["PerformanceReport"]; happened: Happened[] }) {
   const { figures } = report;
   // With a handful of blocks an interval is wider than the scale: the word is all that can be said.
   const enough = report.word === "measured";
@@ -54,6 +63,10 @@ function Measured({ report }: { report: Schemas["PerformanceReport"] }) {
     { label: "AUC of the day", token: "series-1", values: days.map((block) => (block.matured ? block.auc : null)) },
     { label: "not matured yet", token: "third", dashed: true, values: days.map((block) => (block.matured ? null : block.auc)) },
   ];
+  const [from = 0, to = 0] = [x[0], x.at(-1)];
+  const marks = happened
+    .map(({ at, kind, what }) => ({ x: Date.parse(at) / 1000, sign: SIGNS[kind][0], token: SIGNS[kind][1], label: kind, what }))
+    .filter((mark) => mark.x >= from && mark.x <= to);
   const shown = series.filter((one) => one.values.some((value) => value !== null));
   return (
     <>
@@ -69,22 +82,24 @@ function Measured({ report }: { report: Schemas["PerformanceReport"] }) {
           </>
         )}
       </p>
-      {enough && figures.auc && (
-        <figure>
-          <h3>AUC, {Math.round(figures.auc.level * 100)} %</h3>
-          <Interval figures={figures.auc} line={0.5} lineLabel="guessing 0.5" label="AUC of the answers" />
-        </figure>
-      )}
-      {enough && figures.log_loss && (
-        <figure>
-          <h3>Log loss in nats, {Math.round(figures.log_loss.level * 100)} %</h3>
-          <Interval figures={figures.log_loss} label="Log loss of the answers" />
-        </figure>
-      )}
+      <div className="intervals">
+        {enough && figures.auc && (
+          <figure>
+            <h3>AUC, {Math.round(figures.auc.level * 100)} %</h3>
+            <Interval figures={figures.auc} line={0.5} lineLabel="guessing 0.5" label="AUC of the answers" />
+          </figure>
+        )}
+        {enough && figures.log_loss && (
+          <figure>
+            <h3>Log loss in nats, {Math.round(figures.log_loss.level * 100)} %</h3>
+            <Interval figures={figures.log_loss} label="Log loss of the answers" />
+          </figure>
+        )}
+      </div>
       {x.length > 1 && (
         <>
-          <Chart x={x} series={shown} time height={130} label="AUC by day" />
-          <Legend series={shown} />
+          <Chart x={x} series={shown} time height={marks.length ? 190 : 150} label="AUC by day" marks={marks} />
+          <Legend series={shown} marks={marks} />
         </>
       )}
       <p className="third" style={{ marginTop: 6 }}>
@@ -112,7 +127,7 @@ function Skew({ report }: { report: Schemas["SkewReport"] }) {
               : ""
           }`}{" "}
       <span className="third">
-        (tolerance {report.tolerance}, largest difference {report.largest.toExponential(1)})
+        (tolerance {report.tolerance}, largest difference {report.largest ? report.largest.toExponential(1) : "0"})
       </span>
     </p>
   );

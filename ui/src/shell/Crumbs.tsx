@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { Fragment } from "react";
+import { RunName } from "../catalog/links";
 
 const TITLES: Record<string, string> = {
   data: "Data",
@@ -27,7 +28,9 @@ export function Crumbs({ project, path }: { project: string; path: string }) {
         <Fragment key={parts.slice(0, index + 1).join("/")}>
           <span aria-hidden="true">/</span>
           {index === parts.length - 1 ? (
-            <span aria-current="page">{part === "overview" ? "Overview" : (TITLES[part] ?? part)}</span>
+            <span aria-current="page">
+              {parts[0] === "runs" && index === 1 ? <RunName runId={part} /> : part === "overview" ? "Overview" : (TITLES[part] ?? part)}
+            </span>
           ) : WITHOUT_PAGE.has(part) ? (
             <span>{TITLES[part]}</span>
           ) : (

@@ -16,9 +16,9 @@ export const PAGES = [
   { to: "/projects/$project/data", label: "Data", key: "d", kind: "dataset" },
   { to: "/projects/$project/features", label: "Features", key: "f", kind: "feature_view" },
   { to: "/projects/$project/training-sets", label: "Training sets", key: "t", kind: "training_set" },
-  { to: "/projects/$project/runs", label: "Runs", key: "r" },
+  { to: "/projects/$project/runs", label: "Runs", key: "r", kind: "run" },
   { to: "/projects/$project/models", label: "Models", key: "m", kind: "model" },
-  { to: "/projects/$project/endpoints", label: "Endpoints", key: "e" },
+  { to: "/projects/$project/endpoints", label: "Endpoints", key: "e", kind: "endpoint" },
   { to: "/projects/$project/events", label: "Events", key: "v" },
 ] as const;
 
@@ -63,6 +63,14 @@ function Sidebar({ project, open }: { project: string; open: boolean }) {
   const assets = useRead("/api/v1/projects/{project}/assets", { project, limit: 1000 });
   const counts = new Map<string, number>();
   for (const asset of assets.data?.items ?? []) counts.set(asset.kind, (counts.get(asset.kind) ?? 0) + 1);
+  const experiments = useRead("/api/v1/projects/{project}/experiments", { project });
+  const endpoints = useRead("/api/v1/projects/{project}/endpoints", { project });
+  if (experiments.data)
+    counts.set(
+      "run",
+      experiments.data.reduce((sum, one) => sum + one.runs, 0),
+    );
+  if (endpoints.data) counts.set("endpoint", endpoints.data.items.length);
   return (
     <aside className="side" data-open={open}>
       <Link to="/projects/$project" params={{ project }} className="brand">
@@ -80,7 +88,7 @@ function Sidebar({ project, open }: { project: string; open: boolean }) {
             title={`g then ${page.key}`}
           >
             {page.label}
-            {"kind" in page && <span className="count">{counts.get(page.kind) ?? ""}</span>}
+            {"kind" in page && <span className="count">{counts.get(page.kind)?.toLocaleString("en-US") ?? ""}</span>}
           </Link>
         ))}
       </nav>

@@ -52,7 +52,7 @@ function Shown({ details }: { details: Details }) {
   const { run } = details;
   const { tab: wanted } = runRoute.useSearch();
   const tabs = [
-    { key: "curves", label: "Curves" },
+    { key: "curves", label: "Metrics" },
     { key: "output", label: "Output" },
     { key: "artifacts", label: "Artifacts", count: details.artifacts.length },
     { key: "code", label: "Code and environment" },
@@ -81,7 +81,7 @@ function Shown({ details }: { details: Details }) {
         )}
         {run.parent && (
           <>
-            inside <RunLink runId={run.parent}>another run</RunLink> ·{" "}
+            inside <RunLink runId={run.parent} /> ·{" "}
           </>
         )}
         started {ago(run.started_at)} by {run.actor} · <code>{run.id}</code>
@@ -176,7 +176,7 @@ function CurvesPart({ details }: { details: Details }) {
         )}
       </div>
       <div className="stack">
-        <MetricsPanel metrics={details.metrics} />
+        {own.length > 0 && <MetricsPanel metrics={details.metrics} />}
         <Panel title="Parameters">
           {Object.keys(run.params).length ? (
             <Facts rows={Object.entries(run.params).map(([name, value]) => [name, <code key={name}>{plain(value)}</code>])} />

@@ -1,8 +1,7 @@
-import { useNavigate } from "@tanstack/react-router";
-import { createColumnHelper, tableFeatures, useTable } from "@tanstack/react-table";
+import { useRouter } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type CSSProperties, type KeyboardEvent, useEffect, useMemo, useRef, useState } from "react";
-import { RunLink, VersionLink } from "../catalog/links";
+import { type CSSProperties, type KeyboardEvent, type MouseEvent, memo, useEffect, useMemo, useRef, useState } from "react";
+import { RunLink } from "../catalog/links";
 import { count } from "../design/format";
 import { RunStatus } from "../design/Pill";
 import { seriesToken } from "../design/theme";
@@ -26,8 +25,8 @@ interface RunsTableProps {
 }
 
 const ROW = 30;
-const features = tableFeatures({});
-const helper = createColumnHelper<typeof features, RunRow>();
+/** The head stays on top inside of what scrolls: rows begin below it, and none may hide behind it. */
+const UNDER_HEAD = { scrollMargin: ROW, scrollPaddingStart: ROW };
 
 function widthOf(column: RunColumn, grouped: boolean): number {
   if (column.id === "status") return 92;
@@ -42,7 +41,7 @@ const rowId = (line: Line) => (line.kind === "group" ? `group-${line.group.key}`
 export function RunsTable(props: RunsTableProps) {
   const { runs, columns, order, selected, groups, groupedBy, folded, onOrder, onSelect, onFold, onEnd } = props;
   const project = useProject();
-  const navigate = useNavigate();
+  const router = useRouter();
   const produced = useProduced();
   const scroll = useRef<HTMLDivElement>(null);
   const [at, setAt] = useState(-1);
@@ -52,23 +51,14 @@ export function RunsTable(props: RunsTableProps) {
     () => new Map(columns.filter((column) => MEASURED.has(column.family)).map((column) => [column.id, rangeOf(runs, column.id)])),
     [columns, runs],
   );
-  const definitions = useMemo(
-    () =>
-      helper.columns(
-        columns.map((column) =>
-          helper.display({
-            id: column.id,
-            header: () => column.title,
-            cell: ({ row }) => <Cell run={row.original} column={column} range={ranges.get(column.id)} />,
-          }),
-        ),
-      ),
-    [columns, ranges],
-  );
-  const table = useTable({ features, columns: definitions, data: runs, getRowId: (run) => run.id });
-  const rows = table.getRowModel().rowsById;
   const lines = useMemo(() => linesOf(runs, groups, new Set(folded)), [runs, groups, folded]);
-  const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroll.current, estimateSize: () => ROW, overscan: 12 });
+  const virtual = useVirtualizer({
+    count: lines.length,
+    getScrollElement: () => scroll.current,
+    estimateSize: () => ROW,
+    overscan: 12,
+    ...UNDER_HEAD,
+  });
   const inSight = virtual.getVirtualItems();
   const last = inSight.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -110,8 +100,7 @@ export function RunsTable(props: RunsTableProps) {
     else if (event.key === "x" || (event.key === " " && inside))
       toggle(line.kind === "run" ? [line.run.id] : line.group.runs.map((run) => run.id));
     else if (event.key === "Enter" && inside && line.kind === "group") fold(line.group.key);
-    else if (event.key === "Enter" && inside && line.kind === "run")
-      void navigate({ to: "/projects/$project/runs/$runId", params: { project, runId: line.run.id } });
+    else if (event.key === "Enter" && inside && line.kind === "run") router.history.push(addressOfRun(project, line.run.id));
     else if (event.key === "ArrowLeft" && groups) {
       const heading = lines.slice(0, at + 1).findLastIndex((one) => one.kind === "group");
       const over = lines[heading];
@@ -122,8 +111,19 @@ export function RunsTable(props: RunsTableProps) {
     else return;
     event.preventDefault();
   };
-  const widths = new Map(columns.map((column) => [column.id, widthOf(column, !!groups)]));
-  const numeric = new Map(columns.map((column) => [column.id, column.numeric]));
+  const followed = (event: MouseEvent) => {
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    router.history.push(link.getAttribute("href") ?? "");
+  };
+  const drawn = useMemo(
+    () => columns.map((column): Drawn => ({ column, width: widthOf(column, !!groups), range: ranges.get(column.id) })),
+    [columns, groups, ranges],
+  );
+  // Rows are drawn once while they stay in sight, so what they call must stay the same.
+  const acts = useRef({ pick, toggle, fold });
+  acts.current = { pick, toggle, fold };
   const here = lines[at];
   return (
     <div
@@ -131,6 +131,7 @@ export function RunsTable(props: RunsTableProps) {
       ref={scroll}
       tabIndex={0}
       onKeyDown={pressed}
+      onClick={followed}
       onFocus={(event) => event.target === event.currentTarget && at < 0 && setAt(0)}
       role="grid"
       aria-label="Runs"
@@ -139,99 +140,36 @@ export function RunsTable(props: RunsTableProps) {
       aria-activedescendant={here ? rowId(here) : undefined}
     >
       <div className="runs">
-        <div role="rowgroup">
-          {table.getHeaderGroups().map((group) => (
-            <div role="row" className="head" key={group.id} tabIndex={-1}>
-              <span role="columnheader" className="pick" tabIndex={-1}>
-                <span className="visually-hidden">Selected</span>
-              </span>
-              <span role="columnheader" className="name" tabIndex={-1}>
-                Run
-              </span>
-              {group.headers.map((header) => {
-                const { id } = header.column;
-                const sorted = order === id ? "ascending" : order === `-${id}` ? "descending" : "none";
-                return (
-                  <span
-                    key={header.id}
-                    role="columnheader"
-                    tabIndex={-1}
-                    aria-sort={sorted}
-                    className={numeric.get(id) ? "number" : ""}
-                    style={{ width: widths.get(id), fontFamily: "var(--sans)" }}
-                    title={id}
-                  >
-                    <button type="button" data-sorted={sorted !== "none"} onClick={() => onOrder(nextOrder(order, id))}>
-                      <table.FlexRender header={header} />
-                      {sorted !== "none" && <span aria-hidden="true">{sorted === "descending" ? " ↓" : " ↑"}</span>}
-                    </button>
-                  </span>
-                );
-              })}
-            </div>
-          ))}
+        <div role="rowgroup" className="heads">
+          <Head drawn={drawn} order={order} onOrder={onOrder} />
         </div>
         <div role="rowgroup" className="body" style={{ height: virtual.getTotalSize() }}>
           {inSight.map((item) => {
             const line = lines[item.index];
             if (!line) return null;
-            const place = { index: item.index, start: item.start, at: item.index === at };
-            if (line.kind === "group")
-              return (
-                <GroupLine
-                  key={rowId(line)}
-                  line={line}
-                  place={place}
-                  columns={columns}
-                  widths={widths}
-                  by={groupedBy ?? ""}
-                  picked={line.group.runs.every((run) => chosen.has(run.id))}
-                  pick={() => toggle(line.group.runs.map((run) => run.id))}
-                  fold={() => fold(line.group.key)}
-                />
-              );
-            const { run } = line;
-            const token = chosen.get(run.id);
-            const made = produced.get(run.id);
-            return (
-              <div
-                role="row"
+            const place = { index: item.index, start: item.start - ROW, at: item.index === at };
+            return line.kind === "group" ? (
+              <GroupLine
                 key={rowId(line)}
-                id={rowId(line)}
-                tabIndex={-1}
-                aria-rowindex={item.index + 1}
-                aria-selected={!!token}
-                data-at={place.at}
-                style={{ transform: `translateY(${item.start}px)` }}
-              >
-                <span role="gridcell" className="pick" tabIndex={-1}>
-                  <input
-                    type="checkbox"
-                    aria-label={`select ${run.name}`}
-                    checked={!!token}
-                    tabIndex={-1}
-                    onChange={(event) => pick(run.id, (event.nativeEvent as MouseEvent).shiftKey)}
-                  />
-                </span>
-                <span role="gridcell" className="name" tabIndex={-1} title={run.title ?? undefined}>
-                  <span className="swatch" style={token ? { background: `var(--${token})`, borderColor: "transparent" } : undefined} />
-                  <span className="clip">
-                    <RunLink runId={run.id}>{run.name}</RunLink>{" "}
-                    {made ? <VersionLink name={made.name} number={made.number} /> : <span className="third">{run.title}</span>}
-                  </span>
-                </span>
-                {rows[run.id]?.getAllCells().map((cell) => (
-                  <span
-                    role="gridcell"
-                    key={cell.id}
-                    tabIndex={-1}
-                    className={numeric.get(cell.column.id) ? "number" : ""}
-                    style={{ width: widths.get(cell.column.id) }}
-                  >
-                    <table.FlexRender cell={cell} />
-                  </span>
-                ))}
-              </div>
+                group={line.group}
+                open={line.open}
+                {...place}
+                drawn={drawn}
+                by={groupedBy ?? ""}
+                picked={chosen.size > 0 && line.group.runs.every((run) => chosen.has(run.id))}
+                acts={acts}
+              />
+            ) : (
+              <RunLine
+                key={rowId(line)}
+                run={line.run}
+                project={project}
+                {...place}
+                drawn={drawn}
+                token={chosen.get(line.run.id)}
+                made={produced.get(line.run.id)}
+                acts={acts}
+              />
             );
           })}
         </div>
@@ -240,60 +178,155 @@ export function RunsTable(props: RunsTableProps) {
   );
 }
 
-interface GroupLineProps {
-  line: Extract<Line, { kind: "group" }>;
-  place: { index: number; start: number; at: boolean };
-  columns: RunColumn[];
-  widths: Map<string, number>;
-  by: string;
-  picked: boolean;
-  pick: () => void;
-  fold: () => void;
+interface Drawn {
+  column: RunColumn;
+  width: number;
+  range: Range | undefined;
 }
 
-function GroupLine({ line: { group, open }, place, columns, widths, by, picked, pick, fold }: GroupLineProps) {
+interface Acts {
+  current: { pick: (id: string, shift: boolean) => void; toggle: (ids: string[]) => void; fold: (key: string) => void };
+}
+
+interface Place {
+  index: number;
+  start: number;
+  at: boolean;
+  drawn: Drawn[];
+  acts: Acts;
+}
+
+function Head({ drawn, order, onOrder }: { drawn: Drawn[]; order: string; onOrder: (order: string | undefined) => void }) {
+  return (
+    <div role="row" className="head" tabIndex={-1}>
+      <span role="columnheader" className="pick" tabIndex={-1}>
+        <span className="visually-hidden">Selected</span>
+      </span>
+      <span role="columnheader" className="name" tabIndex={-1}>
+        Run
+      </span>
+      {drawn.map(({ column: { id, title, numeric }, width }) => {
+        const sorted = order === id ? "ascending" : order === `-${id}` ? "descending" : "none";
+        return (
+          <span
+            key={id}
+            role="columnheader"
+            tabIndex={-1}
+            aria-sort={sorted}
+            className={numeric ? "number" : ""}
+            style={{ width, fontFamily: "var(--sans)" }}
+            title={id}
+          >
+            <button type="button" data-sorted={sorted !== "none"} onClick={() => onOrder(nextOrder(order, id))}>
+              {title}
+              {sorted !== "none" && <span aria-hidden="true">{sorted === "descending" ? " ↓" : " ↑"}</span>}
+            </button>
+          </span>
+        );
+      })}
+    </div>
+  );
+}
+
+const addressOfRun = (project: string, runId: string) => `/projects/${encodeURIComponent(project)}/runs/${encodeURIComponent(runId)}`;
+
+interface RunLineProps extends Place {
+  run: RunRow;
+  project: string;
+  token: string | undefined;
+  made: { name: string; number: number } | undefined;
+}
+
+/** One run. Its links are plain ones that the table's own click handler follows: the router's cost more than the rest of the row. */
+const RunLine = memo(function RunLine({ run, project, index, start, at, drawn, token, made, acts }: RunLineProps) {
+  return (
+    <div
+      role="row"
+      id={`row-${run.id}`}
+      tabIndex={-1}
+      aria-rowindex={index + 1}
+      aria-selected={!!token}
+      data-at={at}
+      style={{ transform: `translateY(${start}px)` }}
+    >
+      <span role="gridcell" className="pick" tabIndex={-1}>
+        <input
+          type="checkbox"
+          aria-label={`select ${run.name}`}
+          checked={!!token}
+          tabIndex={-1}
+          onChange={(event) => acts.current.pick(run.id, (event.nativeEvent as PointerEvent).shiftKey)}
+        />
+      </span>
+      <span role="gridcell" className="name" tabIndex={-1} title={run.title ?? undefined}>
+        <span className="swatch" style={token ? { background: `var(--${token})`, borderColor: "transparent" } : undefined} />
+        <span className="clip">
+          <a href={addressOfRun(project, run.id)} tabIndex={-1}>
+            {run.name}
+          </a>{" "}
+          {made ? (
+            <a className="mono" tabIndex={-1} href={`/projects/${encodeURIComponent(project)}/assets/${made.name}/${made.number}`}>
+              {made.name}@{made.number}
+            </a>
+          ) : (
+            <span className="third">{run.title}</span>
+          )}
+        </span>
+      </span>
+      {drawn.map(({ column, width, range }) => (
+        <span role="gridcell" key={column.id} tabIndex={-1} className={column.numeric ? "number" : ""} style={{ width }}>
+          <Cell run={run} column={column} range={range} />
+        </span>
+      ))}
+    </div>
+  );
+});
+
+interface GroupLineProps extends Place {
+  group: RunGroup;
+  open: boolean;
+  by: string;
+  picked: boolean;
+}
+
+const GroupLine = memo(function GroupLine({ group, open, index, start, at, drawn, by, picked, acts }: GroupLineProps) {
+  const name = group.value === null ? (NONE[by] ?? "not given") : group.key;
   return (
     <div
       role="row"
       id={`group-${group.key}`}
       className="group"
       tabIndex={-1}
-      aria-rowindex={place.index + 1}
+      aria-rowindex={index + 1}
       aria-expanded={open}
-      data-at={place.at}
-      style={{ transform: `translateY(${place.start}px)` }}
+      data-at={at}
+      style={{ transform: `translateY(${start}px)` }}
     >
       <span role="gridcell" className="pick" tabIndex={-1}>
         <input
           type="checkbox"
-          aria-label={`select the ${count(group.runs.length, "run")} of ${group.key}`}
+          aria-label={`select the ${count(group.runs.length, "run")} of ${name}`}
           checked={picked}
           tabIndex={-1}
-          onChange={pick}
+          onChange={() => acts.current.toggle(group.runs.map((run) => run.id))}
         />
       </span>
       <span role="gridcell" className="name" tabIndex={-1}>
-        <button type="button" tabIndex={-1} onClick={fold} aria-label={`${open ? "fold" : "unfold"} ${group.key}`}>
+        <button type="button" tabIndex={-1} onClick={() => acts.current.fold(group.key)} aria-label={`${open ? "fold" : "unfold"} ${name}`}>
           <span aria-hidden="true">{open ? "▾" : "▸"}</span>
         </button>
         <span className="clip">
           <GroupName by={by} group={group} /> <span className="third">{group.runs.length.toLocaleString("en-US")}</span>
         </span>
       </span>
-      {columns.map((column) => (
-        <span
-          role="gridcell"
-          key={column.id}
-          tabIndex={-1}
-          className={column.numeric ? "number" : ""}
-          style={{ width: widths.get(column.id) }}
-        >
-          {column.family === "run" && column.id !== "duration" && column.id !== "status" && !open ? "" : summary(column, group.runs)}
+      {drawn.map(({ column, width }) => (
+        <span role="gridcell" key={column.id} tabIndex={-1} className={column.numeric ? "number" : ""} style={{ width }}>
+          {summary(column, group.runs)}
         </span>
       ))}
     </div>
   );
-}
+});
 
 const NONE: Record<string, string> = { parent: "in no study", experiment: "in no experiment" };
 
