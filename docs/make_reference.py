@@ -81,16 +81,22 @@ def commands_page() -> str:
     parts = ["# Commands\n", NOTE, "Each takes `--json`, and `clew COMMAND --help` says more.\n"]
     for name, (module, summary) in COMMANDS.items():
         parts.append(f"## `clew {name}`\n\n{summary}\n")
-        function = dict(importlib.import_module(module).COMMANDS)[name]
-        if not inspect.isfunction(function):
-            continue
-        for key, parameter in inspect.signature(function).parameters.items():
-            told = next((item for item in getattr(parameter.annotation, "__metadata__", ()) if getattr(item, "help", None)), None)
-            if told is not None:
-                option = key if type(told).__name__ == "ArgumentInfo" else "--" + key.replace("_", "-")
-                parts.append(f"- `{option}`: {told.help}")
-        parts.append("")
+        command = dict(importlib.import_module(module).COMMANDS)[name]
+        if inspect.isfunction(command):
+            parts += [*_parameters(command), ""]
+        for part in getattr(command, "registered_commands", ()):
+            parts += [f"### `clew {name} {part.name}`\n", _words(part.callback), *_parameters(part.callback), ""]
     return "\n".join(parts)
+
+
+def _parameters(function: Any) -> list[str]:
+    lines = []
+    for key, parameter in inspect.signature(function).parameters.items():
+        told = next((item for item in getattr(parameter.annotation, "__metadata__", ()) if getattr(item, "help", None)), None)
+        if told is not None:
+            option = key if type(told).__name__ == "ArgumentInfo" else "--" + key.replace("_", "-")
+            lines.append(f"- `{option}`: {told.help}")
+    return lines
 
 
 PAGES = {"python.md": python_page, "http.md": api_page, "commands.md": commands_page}

@@ -100,6 +100,8 @@ def _built(name: str, function: Any, summary: str) -> Any:
 def _with_json(function: Any) -> Any:
     """The function with one more option, which tells ``clew.console`` how to speak."""
     signature = inspect.signature(function)
+    if "as_json" in signature.parameters:
+        return function  # a command with parts is built once a call, and keeps what it was given
     option = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)
 
     @functools.wraps(function)

@@ -86,3 +86,32 @@ def test_rows_without_a_dataset_are_asked_back(folder: Path, capsys: pytest.Capt
     status, _, err = run(capsys, "datasets", "--rows", "3")
     assert status == 1
     assert "name the dataset" in err
+
+
+def test_a_profile_is_a_table_and_against_another_version_says_what_moved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "ingest", "landings", folder / "a.csv", folder / "b.csv")
+    assert run(capsys, "datasets", "profile", "landings")[1].splitlines() == [
+        "landings@2: 3 rows",
+        "column  type                          missing  what it holds                                         ",
+        "flight  Int64                         none     1 … 2 … 3, mean 2 ± 1                                 ",
+        "landed  Datetime in America/New_York  none     2013-01-01 09:00 … 2013-01-01 09:30 … 2013-01-01 10:00",
+        "delay   Int64                         none     5 … 6 … 7, mean 6 ± 1                                 ",
+    ]
+    status, out, _ = run(capsys, "datasets", "profile", "landings@2", "--against", "landings@1")
+    assert status == 0
+    assert "landings@1 → landings@2: 2 → 3 rows; the farthest first" in out
+    assert "until 2013-01-01 09:30 → 2013-01-01 10:00" in out
+    found = answer(capsys, "datasets", "profile", "landings@2", "--against", "1")
+    assert (found["against"], found["profile"]["rows"], len(found["shifts"])) == ("landings@1", 3, 3)
+    assert answer(capsys, "datasets", "profile", "landings@1")["profile"]["format"] == 1
+
+
+def test_a_profile_is_not_held_against_another_dataset(
+    folder: Path, local_backend: LocalBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "ingest", "landings", folder / "a.csv")
+    (folder / "others.py").write_text(FILE.replace("def landings", "def others"))
+    run(capsys, "ingest", "others", folder / "a.csv", "--file", folder / "others.py")
+    status, _, err = run(capsys, "datasets", "profile", "landings", "--against", "others@1")
+    assert status == 1
+    assert "others@1 is a version of another dataset" in err

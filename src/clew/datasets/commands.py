@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from clew import console
 from clew.backend import Backend, current
 from clew.catalog import service as catalog
-from clew.datasets import service
+from clew.datasets import profile_words, service
 from clew.datasets.schema import Column, DatasetVersion, Growth
 from clew.errors import Invalid
 
@@ -120,6 +121,41 @@ def _type(column: Column) -> str:
     return column.dtype if column.zone is None else f"{column.dtype.partition('(')[0]} in {column.zone}"
 
 
+def show_profile(
+    reference: Annotated[
+        str, typer.Argument(autocompletion=console.complete_assets("dataset"), help="A dataset's version, such as landings@3.")
+    ],
+    against: Annotated[
+        str | None, typer.Option("--against", help="Say how far each column moved since this one: landings@2, or 2.")
+    ] = None,
+) -> None:
+    """Show what a version's columns hold, and how far each moved since another version."""
+    from clew.datasets.reading import profile_version
+
+    backend = current()
+    version = backend.call(catalog.resolve, reference)
+    base = None if against is None else _number_of(backend, version.name, against)
+    found = profile_version(backend, version.name, version.number, base)
+    if base is None:
+        console.say(f"{found.version}: {found.profile.rows:,} rows")
+        console.show_rows(found, ("column", "type", "missing", "what it holds"), profile_words.rows_of(found), empty="no columns")
+        return
+    assert found.before is not None
+    console.say(
+        f"{found.against} → {found.version}: {found.before.rows:,} → {found.profile.rows:,} rows; the farthest first, 0 to 1 but for PSI"
+    )
+    columns = ("column", "J-S", "variation", "K-S", "PSI", "missing", "what moved")
+    console.show_rows(found, columns, profile_words.shift_rows_of(found), empty="the versions have no column in common")
+
+
+def _number_of(backend: Backend, name: str, against: str) -> int:
+    """The number of another version of the same dataset, by number or by reference."""
+    base = backend.call(catalog.resolve, f"{name}@{against}" if against.isdecimal() else against)
+    if base.name != name:
+        raise Invalid(f"{base.ref} is a version of another dataset; hold {name} against a version of its own, such as --against 1")
+    return base.number
+
+
 def _show_diff(backend: Backend, found: DatasetVersion, against: int) -> None:
     diff = backend.call(service.diff_versions, found.version.name, against, found.version.number)
 
@@ -135,4 +171,16 @@ def _show_diff(backend: Backend, found: DatasetVersion, against: int) -> None:
     console.show(diff, words)
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"ingest": ingest, "datasets": datasets, "cut": cut}
+class _ShowsUnlessTold(TyperGroup):
+    """``clew datasets landings@7`` shows that version: only a word that is a command is one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: Typer's own context class is private to it
+        named = bool(args) and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if named else ["show", *args])
+
+
+_datasets = typer.Typer(cls=_ShowsUnlessTold, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+_datasets.command("show")(datasets)
+_datasets.command("profile")(show_profile)
+
+COMMANDS: dict[str, Callable[..., Any]] = {"ingest": ingest, "datasets": _datasets, "cut": cut}
