@@ -2,12 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from clew.errors import Invalid, StorageFull
-from clew.tracking.frames import HEADER, POINT, Kind
+from clew.tracking.frames import HEADER, POINT, Kind, holds_nul
 from clew.tracking.journal import Journal, JournalHeader, dead_journals, read_header
 
 HEADER_OF_TEST = JournalHeader("writer_1", "run_1", "test", "here", owner=True, pid=1, host="h")
@@ -97,7 +99,8 @@ def test_a_full_disk_is_an_error_and_tears_nothing(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("name", "value", "step", "words"),
     [("loss", "high", 1, "a number"), ("loss", 1.0, 1.5, "whole number"), ("", 1.0, 1, "can't name"), ("loss", None, None, "a number"),
-     ("x" * 300, 1.0, 1, "can't name"), ("loss", 1.0, 2**70, "loss")],
+     ("x" * 300, 1.0, 1, "can't name"), ("loss", 1.0, 2**70, "loss"), ("a\0b", 1.0, 1, "can't name"), ("\ud800", 1.0, 1, "can't name")],
+    ids=lambda value: ascii(value)[:12],
 )  # fmt: skip
 def test_what_is_no_point_is_refused_by_name_and_keeps_the_journal_whole(
     tmp_path: Path, name: str, value: object, step: object, words: str
@@ -116,3 +119,95 @@ def test_a_closed_journal_takes_nothing_more(tmp_path: Path) -> None:
     journal.close()
     with pytest.raises(Invalid, match="has ended"):
         journal.point("loss", 1.0, 2)
+
+
+# ── CLEW_DURABILITY=full ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Disk:
+    """Counts what is flushed, and flushes it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.flushed: list[int] = []
+        self._flush = os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self.flush)
+
+    def flush(self, file: int) -> None:
+        self.flushed.append(file)
+        self._flush(file)
+
+
+def test_a_journal_is_flushed_only_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    journal = Journal.create(tmp_path, HEADER_OF_TEST)
+    journal.point("loss", 1.0, 1)
+    journal.settle()
+    journal.close()
+    assert disk.flushed == []
+
+
+def test_a_durable_journal_is_flushed_once_for_all_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    journal = Journal.create(tmp_path, HEADER_OF_TEST, durable=True)
+    for name in ("loss", "auc", "rate"):
+        journal.point(name, 1.0, 1)
+    assert disk.flushed == []
+    journal.settle()
+    journal.settle()
+    assert len(disk.flushed) == 1
+    journal.point("loss", 2.0, 2)
+    journal.close()
+    assert len(disk.flushed) == 2, "what is left behind for another process is on the disk"
+
+
+def test_threads_that_wait_together_share_a_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal.create(tmp_path, HEADER_OF_TEST, durable=True)
+    begun, go, flushes, flush = threading.Event(), threading.Event(), [], os.fdatasync
+
+    def slow(file: int) -> None:
+        flushes.append(journal.end)
+        begun.set()
+        assert go.wait(30)
+        flush(file)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+
+    def log(step: int) -> None:
+        journal.point("loss", float(step), step)
+        journal.settle()
+
+    threads = [threading.Thread(target=log, args=(step,)) for step in range(8)]
+    threads[0].start()
+    assert begun.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    while len(points(journal)) < 8:
+        pass
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert len(flushes) == 2, "the first thread's, and one for the seven that came while it was under way"
+    assert flushes[1] == journal.end
+    journal.close()
+
+
+# ── what no database keeps ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", {"a\0": 1}, 10**5_000], ids=["nul", "half a pair", "nul in a name", "5,000 digits"])
+def test_a_parameter_that_no_database_keeps_is_refused_before_it_is_written(tmp_path: Path, value: object) -> None:
+    journal = Journal.create(tmp_path, HEADER_OF_TEST)
+    with pytest.raises(Invalid, match="params of a run can't be kept"):
+        journal.document(Kind.PARAMS, {"v": value})
+    assert journal.end == 0
+    journal.close()
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\\u0000"], ids=["nul", "half a pair", "six characters"])
+def test_the_text_of_an_error_is_kept_as_well_as_it_can_be(tmp_path: Path, text: str) -> None:
+    journal = Journal.create(tmp_path, HEADER_OF_TEST)
+    journal.document(Kind.END, {"error": text})
+    [item] = journal.frames()
+    assert not holds_nul(item.payload)
+    assert msgspec.json.decode(item.payload)["error"] == {"a\0b": "a\\x00b", "\ud800": "\\ud800", "\\u0000": "\\u0000"}[text]
+    journal.close()

@@ -6,18 +6,21 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import clew
+from clew import backend as backends
 from clew.backend import LocalBackend
 from clew.errors import Invalid, NotFound
 from clew.sdk.runs import current_run, get_run, run, sync
 from clew.tracking import service as tracking
 from clew.tracking.recording import attach
 from clew.tracking.service import list_runs
+from clew.tracking.shipping import journal_folder
 
 SCRIPT = """
 import os, signal, sys, time
@@ -231,3 +234,41 @@ def test_sync_ships_only_what_is_meant_for_the_backend(local_backend: LocalBacke
     report = sync(local_backend)
     assert (report.runs, report.waiting, report.targets) == ([], 1, ["http://127.0.0.1:9"])
     assert local_backend.call(list_runs).items == []
+
+
+def test_with_full_durability_each_call_is_flushed_once_and_before_it_returns(
+    local_backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed, flush = [], os.fdatasync
+
+    def counting(file: int) -> None:
+        flushed.append(threading.current_thread())
+        flush(file)
+
+    monkeypatch.setattr(os, "fdatasync", counting)
+    backends.use(LocalBackend(replace(local_backend.settings, durability="full")))
+    with run("durable", capture=False) as one:
+        for call in (lambda: one.log(loss=0.5, auc=0.7), lambda: one.params(a=1), lambda: one.artifact(b"weights", "w.bin")):
+            before = flushed.count(threading.main_thread())
+            call()
+            assert flushed.count(threading.main_thread()) == before + 1
+
+
+def test_an_error_with_a_nul_ends_its_run_and_is_raised_as_it_was(local_backend: LocalBackend) -> None:
+    for text in ("a\0b", "\ud800"):
+        with pytest.raises(LookupError) as caught, run("broken", capture=False) as one:
+            raise LookupError(text)
+        assert str(caught.value) == text
+        assert get_run(one.id).status == "failed"
+
+
+def test_a_run_whose_title_can_not_be_kept_does_not_begin_and_leaves_no_journal(local_backend: LocalBackend) -> None:
+    with pytest.raises(Invalid, match="start of a run can't be kept"):
+        run("a\0b", capture=False)
+    assert list(journal_folder(local_backend).iterdir()) == []
+
+
+def test_a_huge_whole_number_is_kept_as_a_parameter(local_backend: LocalBackend) -> None:
+    with run("large", params={"modulus": 10**400}, capture=False) as one:
+        pass
+    assert get_run(one.id).params == {"modulus": 10**400}

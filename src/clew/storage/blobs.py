@@ -20,7 +20,7 @@ from clew.errors import Invalid, NotFound, StorageFull
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["Blob", "Blobs", "Manifest", "ManifestFile", "digest_bytes", "digest_file", "local_folder"]
+__all__ = ["Blob", "Blobs", "Manifest", "ManifestFile", "digest_bytes", "digest_file", "local_folder", "sync_folder"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -160,7 +160,7 @@ def _place(path: Path, source: bytes | Path, *, fsync: bool) -> None:
                 os.fsync(target.fileno())
         Path(name).replace(path)
         if fsync:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
@@ -171,7 +171,7 @@ def _place(path: Path, source: bytes | Path, *, fsync: bool) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder, and the folder's own, outlive a power cut."""
     for one in (folder, folder.parent):
         descriptor = os.open(one, os.O_RDONLY)

@@ -80,6 +80,9 @@ class _Memory:
     def document(self, kind: Kind, document: dict[str, Any]) -> None:
         self.documents[kind].update(document)
 
+    def settle(self) -> None:
+        """Nothing here outlives the process."""
+
     def artifact(self, name: str, source: bytes | Path) -> None:
         self.artifacts[name] = source if isinstance(source, bytes) else source.read_bytes()
 

@@ -5,6 +5,7 @@ Zeros mean that nothing was written yet. A writer that is killed half-way throug
 journal ends before it, and the call that was writing had not returned.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from zlib import crc32
 
 from clew.errors import Invalid
 
-__all__ = ["HEADER", "MAX_PAYLOAD_BYTES", "OUTPUT", "POINT", "Frame", "Kind", "border", "frame", "read_frames", "whole_end"]
+__all__ = ["HEADER", "MAX_PAYLOAD_BYTES", "OUTPUT", "POINT", "Frame", "Kind", "border", "frame", "holds_nul", "read_frames", "whole_end"]
 
 HEADER = struct.Struct("<II")
 POINT = struct.Struct("<Hqqd")
@@ -55,6 +56,11 @@ def frame(kind: Kind, payload: bytes) -> bytes:
     return HEADER.pack(crc32(payload), kind << 24 | len(payload)) + payload
 
 
+def holds_nul(document: bytes) -> bool:
+    """Whether a text of a JSON document holds a NUL character, which no database keeps. ``\\\\u0000``, the six characters, is none."""
+    return b"\\u0000" in document and _NUL.search(document) is not None
+
+
 def read_frames(content: bytes | memoryview) -> Iterator[Frame]:
     """The whole frames at the start of ``content``; stops before zeros, a torn frame or an unknown kind."""
     at, size = 0, len(content)
@@ -89,4 +95,5 @@ def border(content: bytes, limit: int) -> int:
     return end
 
 
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _KINDS = {kind.value: kind for kind in Kind}

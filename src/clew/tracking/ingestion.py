@@ -16,7 +16,7 @@ from clew.errors import Conflict, Invalid, NotFound
 from clew.identifiers import run_name
 from clew.operations import Context
 from clew.storage.events import emit
-from clew.tracking.frames import HEADER, OUTPUT, POINT, Kind, read_frames
+from clew.tracking.frames import HEADER, OUTPUT, POINT, Kind, holds_nul, read_frames
 from clew.tracking.schema import metric_chunks, run_artifacts, run_metrics, run_output, run_params, run_tags, run_writers, runs
 from clew.tracking.series import Points, decode_points, encode_points, join
 
@@ -154,7 +154,7 @@ class _Run:
     # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _document(self, kind: Kind, payload: bytes) -> None:
-        if b"\\u0000" in payload:
+        if holds_nul(payload):
             raise Invalid(f"a frame {kind.name.lower()} holds a NUL character, which no database keeps in a text")
         try:
             document = msgspec.json.decode(payload, type=_DOCUMENTS[kind])
@@ -286,4 +286,7 @@ def _words(value: Any) -> str:  # Any: a JSON value
 
 
 def _number(value: Any) -> float | None:  # Any: a JSON value
-    return float(value) if isinstance(value, int | float) else None
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:  # past 1.8e308: it is kept, and no comparison of numbers finds it
+        return None

@@ -1,7 +1,8 @@
 """A run's journal: a memory-mapped file that holds every change of the run before the call that made it returns.
 
 What is written to a mapping lies in the page cache, which outlives a killed process; so a change is safe from ``kill -9`` at the price
-of a copy, without a system call. It does not outlive a power cut, and a full disk can't tear it: room is reserved before it is used.
+of a copy, without a system call. A full disk can't tear it: room is reserved before it is used. A power cut it outlives where the journal
+is *durable*: then a change is flushed to the disk before its call returns, and threads that wait together share one flush.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ import msgspec
 
 from clew.errors import Invalid, StorageFull
 from clew.identifiers import new_id
-from clew.tracking.frames import HEADER, OUTPUT, POINT, Frame, Kind, border, frame, read_frames, whole_end
+from clew.storage.blobs import sync_folder
+from clew.tracking.frames import HEADER, OUTPUT, POINT, Frame, Kind, border, frame, holds_nul, read_frames, whole_end
 
 __all__ = ["Journal", "JournalHeader", "dead_journals", "read_header"]
 
@@ -32,6 +34,8 @@ _GROWTH_BYTES = 4 << 20
 _POINT_HEAD = Kind.POINT << 24 | POINT.size
 _POINT_BYTES = HEADER.size + POINT.size
 _MAX_NAMES = 1 << 16
+_NOTED = {Kind.FACTS, Kind.END}
+"""What Clew itself notes, such as the text of an exception: never worth losing a run for, so it is kept as well as it can be."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,12 @@ class Journal:
     Offsets count the bytes of frames, without the file's header.
     """
 
-    def __init__(self, path: Path, file: int, header: JournalHeader) -> None:
+    def __init__(self, path: Path, file: int, header: JournalHeader, *, durable: bool = False) -> None:
         self.path = path
         self.header = header
+        self.durable = durable
+        self._flushing = threading.Lock()
+        self._settled = 0
         self._file = file
         self._lock = threading.Lock()
         self._names: dict[str, list[int]] = {}
@@ -66,7 +73,7 @@ class Journal:
     # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def create(cls, folder: Path, header: JournalHeader) -> "Journal":
+    def create(cls, folder: Path, header: JournalHeader, *, durable: bool = False) -> "Journal":
         """A new journal, locked before anyone can see it. Raises ``StorageFull``."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{header.writer}.journal"
@@ -77,8 +84,12 @@ class Journal:
             _reserve(file, 0, _FIRST_BYTES, folder)
             document = msgspec.json.encode(header)
             os.pwrite(file, _MAGIC + len(document).to_bytes(4, "little") + document, 0)
+            if durable:
+                os.fsync(file)  # with its length and its room, so that what follows is data alone
             hidden.rename(path)
-            return cls(path, file, header)
+            if durable:
+                sync_folder(folder)
+            return cls(path, file, header, durable=durable)
         except BaseException:
             os.close(file)
             hidden.unlink(missing_ok=True)
@@ -145,15 +156,28 @@ class Journal:
             self._write(content)
 
     def document(self, kind: Kind, document: object) -> None:
-        """Write one JSON document down."""
-        self.append(kind, msgspec.json.encode(document))
+        """Write one JSON document down. Raises ``Invalid`` for what no database could take: it would hold up all that comes after it."""
+        self.append(kind, _encoded(kind, document))
 
     def output(self, stream: int, offset: int, content: bytes) -> None:
         """Write a piece of standard output (1) or error (2) down."""
         self.append(Kind.OUTPUT, OUTPUT.pack(stream, offset, time.time_ns() // 1000) + content)
 
+    def settle(self) -> None:
+        """When the journal is durable, wait until all that is in it now is on the disk."""
+        if not self.durable:
+            return
+        wanted = self._end
+        with self._flushing:
+            if self._settled >= wanted or self._file < 0:
+                return  # another thread's flush took ours along, or the run has ended, and was shipped or settled by that
+            end = self._end
+            # What was written to a mapping of the file lies in its page cache, and that is what is flushed here.
+            _flush(self._file)
+            self._settled = end
+
     def _define(self, name: Any) -> list[int]:  # Any: what a caller passes for a name is checked here, once a name
-        if not isinstance(name, str) or not name or len(name) > 250 or "\0" in name:
+        if not isinstance(name, str) or not name or len(name) > 250 or not _is_text(name):
             raise Invalid(f"{name!r} can't name a metric: use text of 1 to 250 characters")
         if len(self._names) >= _MAX_NAMES:
             raise Invalid(f"a run has at most {_MAX_NAMES} metric names; put what varies into the step")
@@ -202,7 +226,9 @@ class Journal:
 
     def close(self, *, delete: bool = False) -> None:
         """Let go of the file; another process may adopt it from now on. With ``delete`` everything in it is shipped, and it goes."""
-        with self._lock:
+        if not delete:
+            self.settle()
+        with self._flushing, self._lock:
             if self._file < 0:
                 return
             if delete:
@@ -213,7 +239,8 @@ class Journal:
 
     def abandon(self) -> None:
         """In a forked child: close our copies without a word to the file, which is the parent's."""
-        self._lock = threading.Lock()  # the parent's may have been held by a thread that this process doesn't have
+        # The parent's may have been held by threads that this process doesn't have.
+        self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._map.close()
         with contextlib.suppress(OSError):  # a child that closed all descriptors has closed this one too
             os.close(self._file)
@@ -233,6 +260,40 @@ def read_header(path: Path) -> JournalHeader:
 def dead_journals(folder: Path) -> list[Path]:
     """The journals in a folder, oldest first; those of living writers are among them until ``adopt`` says so."""
     return sorted(folder.glob("*.journal"))
+
+
+def _is_text(text: str) -> bool:
+    """Whether every database keeps it: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and (text.isascii() or text == _readable(text))
+
+
+def _readable(value: Any) -> Any:  # Any: a JSON value
+    """The value with the characters that no database keeps written as escapes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    if isinstance(value, Mapping):
+        return {_readable(name): _readable(inner) for name, inner in value.items()}
+    return [_readable(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _encoded(kind: Kind, document: object) -> bytes:
+    try:
+        content = msgspec.json.encode(document)
+        if not holds_nul(content):
+            return content
+        reason = "it holds a NUL character, which no database keeps"
+    except (UnicodeEncodeError, ValueError, OverflowError, TypeError, RecursionError) as error:
+        reason = str(error)
+    if kind in _NOTED:
+        return msgspec.json.encode(_readable(document))
+    raise Invalid(f"the {kind.name.lower()} of a run can't be kept: {reason}")
+
+
+def _flush(file: int) -> None:
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(file)
+    else:  # macOS
+        os.fsync(file)
 
 
 def _unfit(name: str, value: object, step: object) -> Invalid:

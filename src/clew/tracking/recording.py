@@ -44,7 +44,7 @@ class JournalRecorder:
         self._forked = False
         self._open(owner)
         if start is not None:
-            self._journal.document(Kind.START, start)
+            self._start(start)
         self._capture = Capture(self._journal) if capture else None
         if self._capture is not None and not self._capture.start():
             self._capture = None
@@ -52,11 +52,19 @@ class JournalRecorder:
         self._ship(notes)
         _recorders.add(self)
 
+    def _start(self, start: dict[str, Any]) -> None:
+        try:
+            self._journal.document(Kind.START, start)
+        except BaseException:
+            self._journal.close(delete=True)  # nothing is in it: a run that did not begin
+            raise
+
     def _open(self, owner: bool) -> None:
         header = JournalHeader(
             new_id("writer"), self.run_id, self._backend.project, target_of(self._backend), owner, os.getpid(), platform.node()
         )
-        self._journal = Journal.create(journal_folder(self._backend), header)
+        durable = self._backend.settings.durability == "full"
+        self._journal = Journal.create(journal_folder(self._backend), header, durable=durable)
         self.point = self._journal.point
 
     def _ship(self, notes: "_Notes | None") -> None:
@@ -67,12 +75,17 @@ class JournalRecorder:
     def document(self, kind: Kind, document: dict[str, Any]) -> None:
         self._renew()
         self._journal.document(kind, document)
+        self._journal.settle()
+
+    def settle(self) -> None:
+        self._journal.settle()
 
     def artifact(self, name: str, source: bytes | Path) -> None:
         self._renew()
         with self._lock:
             digest, size_bytes = stage(self._journal, source)
             self._journal.document(Kind.ARTIFACT, {"name": name, "digest": digest, "size_bytes": size_bytes, "at": wall_now()})
+        self._journal.settle()
 
     def flush(self, timeout_seconds: float) -> None:
         if self._forked:

@@ -34,6 +34,10 @@ class Recorder(Protocol):
         """Keep one value of a metric, and give the step that it got."""
         ...
 
+    def settle(self) -> None:
+        """Where the settings ask for it, wait until every point so far outlives a power cut. The other calls wait by themselves."""
+        ...
+
     def document(self, kind: Kind, document: dict[str, Any]) -> None: ...
 
     def artifact(self, name: str, source: bytes | Path) -> None: ...
@@ -78,6 +82,7 @@ class Run:
         taken = 0
         for name, value in named.items():
             taken = point(name, value, step)
+        self._recorder.settle()  # once a call, not once a value
         if self.observer is not None:
             self.observer({name: float(value) for name, value in named.items()}, taken)
 

@@ -15,7 +15,7 @@ import msgspec
 from clew.backend import Backend
 from clew.clock import wall_now
 from clew.errors import ClewError, Conflict, NotFound, Unavailable
-from clew.storage.blobs import digest_file
+from clew.storage.blobs import digest_file, sync_folder
 from clew.tracking.capture import output_files, recover_output
 from clew.tracking.frames import Kind, read_frames
 from clew.tracking.journal import Journal, dead_journals, read_header
@@ -248,5 +248,10 @@ def stage(journal: Journal, source: bytes | Path) -> tuple[str, int]:
     else:
         part.write_bytes(source)
     digest, size_bytes = digest_file(part), part.stat().st_size
+    if journal.durable:
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
     part.replace(folder / digest.partition(":")[2])
+    if journal.durable:
+        sync_folder(folder)
     return digest, size_bytes
