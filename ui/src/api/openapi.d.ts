@@ -313,6 +313,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/datasets/{name}/versions/{number}/profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a version's columns hold and, ``against`` another version, how far each moved. Nothing until ``compute_profile`` kept it. */
+        get: operations["datasets.version_profile"];
+        put?: never;
+        /** Profile a version, in the bins of the version that it is held ``against`` if any, and keep what is found; once, however often asked. */
+        post: operations["datasets.compute_profile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/datasets/{name}/versions/{number}/rows": {
         parameters: {
             query?: never;
@@ -427,6 +445,57 @@ export interface paths {
         get: operations["serving.latest_answers"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/endpoints/{name}/candidate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Let a version that passed its gates score every request beside the one that answers, and answer a share of the keys. */
+        put: operations["serving.try_candidate"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/endpoints/{name}/candidate-ungated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** The same without a gate's word, for a reason that stays on record. */
+        put: operations["serving.try_candidate_ungated"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/endpoints/{name}/candidate/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End the trial of the candidate that the route of this epoch has; the champion answers all. Without one, the route that there is. */
+        post: operations["serving.close_candidate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1094,6 +1163,8 @@ export interface components {
             missing: string[];
             model: string;
             number: number;
+            /** @default null */
+            other: components["schemas"]["OtherAnswer"] | null;
             prediction_id: string;
             probability: number | null;
             row: Record<string, never>;
@@ -1170,6 +1241,23 @@ export interface components {
             why: string;
         };
         /**
+         * Bins
+         * @description What the values of one column are counted in. ``dtype`` is the reference's type.
+         *
+         *         *number* and *time* (microseconds since 1970 in UTC): bin ``i`` holds ``edges[i - 1] <= x < edges[i]``; the first and the last are
+         *         open, so there is one bin more than edges. *category*: a bin for each of ``values``, and whatever else comes is in the ``Rest``.
+         *         *other* (lists, structs, bytes): values are only there or missing.
+         */
+        Bins: {
+            dtype: string;
+            /** @default [] */
+            edges: number[];
+            /** @enum {unknown} */
+            kind: "category" | "number" | "other" | "time";
+            /** @default [] */
+            values: string[];
+        };
+        /**
          * Blob
          * @description A stored file: ``digest`` is ``sha256:`` and 64 hexadecimal digits.
          */
@@ -1207,6 +1295,21 @@ export interface components {
             trace: {
                 [key: string]: string;
             };
+        };
+        /**
+         * Candidate
+         * @description A version that is tried beside the one that answers. Both score every request, so that they can be compared on the same rows.
+         *
+         *         It answers the ``share`` of the keys that ``salt`` picks, none of them in shadow. ``guard`` closes it, and so does a feature outside
+         *         its declared bounds; the champion answers what it refuses.
+         */
+        Candidate: {
+            document: components["schemas"]["RouteDocument"];
+            /** @default null */
+            guard: components["schemas"]["GuardDefinition"] | null;
+            salt: string;
+            /** @default 0 */
+            share: number;
         };
         /**
          * Column
@@ -1251,6 +1354,24 @@ export interface components {
             type: string | null;
             /** @default null */
             zone: string | null;
+        };
+        /**
+         * ColumnProfile
+         * @description One column. ``counts`` has a number for each bin; together with ``nulls``, ``nans`` and ``rest.total`` they make ``rows``.
+         *
+         *         Infinities are counted in the first and the last bin, and once more in ``infinite``. ``moments`` are those of numbers and times;
+         *         ``None`` for other kinds, and where no value is finite.
+         */
+        ColumnProfile: {
+            bins: components["schemas"]["Bins"];
+            counts: number[];
+            infinite: number;
+            moments: components["schemas"]["Moments"] | null;
+            name: string;
+            nans: number;
+            nulls: number;
+            rest: components["schemas"]["Rest"];
+            rows: number;
         };
         /**
          * Compaction
@@ -1561,6 +1682,26 @@ export interface components {
             version: components["schemas"]["AssetVersion"];
         };
         /**
+         * GuardDefinition
+         * @description What ends a rollout by itself. ``None`` watches nothing.
+         *
+         *         Serving watches, at once: the candidate's rate of ``errors``, the latency ``p95_ms`` that at most 5 % of its rows may pass, and the
+         *         ``shift`` of its mean score against the champion's on the same rows. Delivery watches ``harm`` on matured labels: nats of log loss
+         *         that the candidate may be worse by. ``alpha`` bounds the chance of each to end a rollout that keeps to its limit.
+         */
+        GuardDefinition: {
+            /** @default 0.005 */
+            alpha: number;
+            /** @default null */
+            errors: number | null;
+            /** @default null */
+            harm: number | null;
+            /** @default null */
+            p95_ms: number | null;
+            /** @default null */
+            shift: number | null;
+        };
+        /**
          * Ingested
          * @description How far a writer's frames are in: everything before ``offset`` is committed.
          */
@@ -1578,6 +1719,15 @@ export interface components {
             level: number;
             low: number;
             rows: number;
+        };
+        /**
+         * KeptProfile
+         * @description Where a profile's document is kept: a blob of the project.
+         */
+        KeptProfile: {
+            against: string | null;
+            digest: string;
+            version: string;
         };
         /** LineageGraph */
         LineageGraph: {
@@ -1653,6 +1803,27 @@ export interface components {
         ModelVersion: {
             details: components["schemas"]["ModelDetails"];
             version: components["schemas"]["AssetVersion"];
+        };
+        /**
+         * Moments
+         * @description Of the finite values: ``squared`` is the sum of squared deviations from the mean, ``None`` where it is too large for a float.
+         */
+        Moments: {
+            count: number;
+            maximum: number;
+            mean: number;
+            minimum: number;
+            squared: number | null;
+        };
+        /**
+         * OtherAnswer
+         * @description What the version that did not answer said of the same row: the candidate in shadow, or the champion behind a canary's answer.
+         */
+        OtherAnswer: {
+            error: string | null;
+            latency_us: number;
+            number: number;
+            probability: number | null;
         };
         /**
          * OutputPiece
@@ -1882,6 +2053,16 @@ export interface components {
             total: number;
         };
         /**
+         * Profile
+         * @description The columns of some rows. ``[]`` names a column.
+         */
+        Profile: {
+            columns: components["schemas"]["ColumnProfile"][];
+            /** @default 1 */
+            format: number;
+            rows: number;
+        };
+        /**
          * Project
          * @description ``event_time`` stands still between the driver's moves when ``clock`` is ``replay``, and is ``None`` on the wall clock.
          */
@@ -1929,6 +2110,25 @@ export interface components {
             required: boolean;
         };
         /**
+         * Rest
+         * @description Values without a bin of their own: how many, and the heaviest by name.
+         *
+         *         A named value's true count lies between its count and its count plus ``error``; one that isn't named has at most ``error``. As long
+         *         as there are at most 200 different ones, ``error`` is 0 and the counts are exact. Otherwise it is at most ``total / 201`` (Misra and
+         *         Gries 1982; merged as by Agarwal et al. 2012, *Mergeable summaries*).
+         */
+        Rest: {
+            /** @default 0 */
+            error: number;
+            /** @default [] */
+            heaviest: [
+                string,
+                number
+            ][];
+            /** @default 0 */
+            total: number;
+        };
+        /**
          * Revert
          * @description What a revert did: the version whose definition and data are current again, under its new number, and its online rows.
          */
@@ -1942,8 +2142,10 @@ export interface components {
          * @description One route of an endpoint. Epochs count up and are never used again; a rollback is a new epoch with an old document.
          */
         Route: {
+            /** @default null */
+            candidate: components["schemas"]["Candidate"] | null;
             /** @enum {unknown} */
-            cause: "deploy" | "rollback";
+            cause: "candidate" | "closed" | "deploy" | "rollback";
             created_at: string;
             created_by: string;
             document: components["schemas"]["RouteDocument"];
@@ -2094,6 +2296,25 @@ export interface components {
             url: string;
         };
         /**
+         * Shift
+         * @description How far a column moved; the largest is 1 for all but ``population_stability``, which has no bound.
+         *
+         *         Missing values count as a cell of their own, and so do all values without a bin. ``kolmogorov_smirnov`` is of numbers and times, among
+         *         those that are there. Distances are ``None`` where one side has no rows (or, for the last, no values). ``new`` are values that only
+         *         the later profile has, the commonest first, where the earlier one can rule them out.
+         */
+        Shift: {
+            jensen_shannon: number | null;
+            kolmogorov_smirnov: number | null;
+            missing_after: number | null;
+            missing_before: number | null;
+            name: string;
+            /** @default [] */
+            new: string[];
+            population_stability: number | null;
+            total_variation: number | null;
+        };
+        /**
          * Signature
          * @description The compatibility contract: features by name, in the order of the model's matrix, and what it answers.
          */
@@ -2222,6 +2443,23 @@ export interface components {
             /** @default true */
             takes_missing: boolean;
             tolerance: number;
+        };
+        /**
+         * VersionProfile
+         * @description The profile of a version such as ``landings@7``; ``[]`` names a column.
+         *
+         *         Where it is held ``against`` another version, ``before`` is that one's profile, ``profile`` counts in its bins as far as both have a
+         *         column, and ``shifts`` say how far each of these moved, the farthest first.
+         */
+        VersionProfile: {
+            /** @default null */
+            against: string | null;
+            /** @default null */
+            before: components["schemas"]["Profile"] | null;
+            profile: components["schemas"]["Profile"];
+            /** @default [] */
+            shifts: components["schemas"]["Shift"][];
+            version: string;
         };
         /**
          * VersionRef
@@ -3013,6 +3251,82 @@ export interface operations {
             };
         };
     };
+    "datasets.version_profile": {
+        parameters: {
+            query?: {
+                against?: number | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionProfile"] | null;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "datasets.compute_profile": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    against?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptProfile"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "datasets.preview_rows": {
         parameters: {
             query?: {
@@ -3282,6 +3596,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Answer_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "serving.try_candidate": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    guard?: components["schemas"]["GuardDefinition"] | null;
+                    reason?: string;
+                    reference: string;
+                    salt: string;
+                    share?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "serving.try_candidate_ungated": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    guard?: components["schemas"]["GuardDefinition"] | null;
+                    reason: string;
+                    reference: string;
+                    salt: string;
+                    share?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "serving.close_candidate": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    cause?: string;
+                    epoch: number;
+                    reason: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
                 };
             };
             /** @description What went wrong */

@@ -71,7 +71,11 @@ function AssetsPage({ of }: { of: Kind }) {
         {({ items }) => (
           <Panel title={count(items.length, of.kind.replace("_", " "))} flush>
             {items.length ? (
-              <AssetsTable items={items} />
+              of.kind === "dataset" ? (
+                <DatasetsTable items={items} />
+              ) : (
+                <AssetsTable items={items} />
+              )
             ) : (
               <Empty title={of.empty.title} command={of.empty.command}>
                 {of.empty.said}
@@ -116,6 +120,54 @@ function AssetsTable({ items }: { items: Schemas["Asset"][] }) {
             <td className="mono third nowrap">{moment(asset.updated_at)}</td>
           </tr>
         ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** Datasets with what they hold: how much, up to when, and what waits for a version. */
+function DatasetsTable({ items }: { items: Schemas["Asset"][] }) {
+  const project = useProject();
+  const datasets = useRead("/api/v1/projects/{project}/datasets", { project });
+  const held = new Map(datasets.data?.items.map((dataset) => [dataset.name, dataset]));
+  return (
+    <table className="ledger">
+      <thead>
+        <tr>
+          <th>Name</th>
+          <th>Newest</th>
+          <th className="number">Rows</th>
+          <th>From</th>
+          <th>To</th>
+          <th className="number">Appended since</th>
+          <th className="number">Versions</th>
+          <th>Changed</th>
+        </tr>
+      </thead>
+      <tbody>
+        {items.map((asset) => {
+          const dataset = held.get(asset.name);
+          return (
+            <tr key={asset.name}>
+              <td>
+                <AssetLink name={asset.name} />
+              </td>
+              <td>
+                {asset.latest ? (
+                  <VersionLink name={asset.name} number={asset.latest} />
+                ) : (
+                  <span className="third">defined, not built yet</span>
+                )}
+              </td>
+              <td className="number">{dataset?.latest ? dataset.rows.toLocaleString("en-US") : "–"}</td>
+              <td className="mono second nowrap">{moment(dataset?.time_min)}</td>
+              <td className="mono second nowrap">{moment(dataset?.time_max)}</td>
+              <td className="number">{dataset?.tail_rows ? dataset.tail_rows.toLocaleString("en-US") : "–"}</td>
+              <td className="number">{asset.versions}</td>
+              <td className="mono third nowrap">{moment(asset.updated_at)}</td>
+            </tr>
+          );
+        })}
       </tbody>
     </table>
   );

@@ -61,6 +61,8 @@ function Drawn({ graph, here }: { graph: Schemas["LineageGraph"]; here: string }
   const project = useProject();
   const navigate = useNavigate();
   const shade = useShade();
+  // On a narrow screen the whole would be too small to read: it opens at this version, to be moved around.
+  const narrow = matchMedia("(max-width: 760px)").matches;
   const key = useMemo(() => JSON.stringify([graph.nodes.map(idOf), graph.edges]), [graph]);
   const placed = useQuery<Placed, Error>({
     queryKey: ["lineage layout", key],
@@ -93,7 +95,7 @@ function Drawn({ graph, here }: { graph: Schemas["LineageGraph"]; here: string }
             nodeTypes={NODE_TYPES}
             colorMode={shade}
             fitView
-            fitViewOptions={{ maxZoom: 1, padding: 0.08 }}
+            fitViewOptions={narrow ? { maxZoom: 0.8, minZoom: 0.6, nodes: [{ id: here }] } : { maxZoom: 1, padding: 0.08 }}
             minZoom={0.2}
             nodesDraggable={false}
             nodesConnectable={false}

@@ -205,7 +205,7 @@ export function RowsTable({ columns, rows }: { columns: string[]; rows: unknown[
             <tr key={index}>
               {row.map((value, at) => (
                 <td key={columns[at]} className={typeof value === "number" ? "number" : "mono nowrap"}>
-                  {plain(value)}
+                  {Number.isInteger(value) ? String(value) : plain(value)}
                 </td>
               ))}
             </tr>

@@ -70,6 +70,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label, 
       ticks: { show: false },
       font: "11px 'JetBrains Mono'",
     };
+    const whole = x.every(Number.isInteger);
     const bands: uPlot.Band[] = [];
     const lines: uPlot.Series[] = [{ label: "x" }];
     for (const one of series) {
@@ -102,7 +103,8 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label, 
             grid: { show: false },
             size: 26,
             ...(time ? { incrs: STEPS, space: 62 } : {}),
-            values: (_, marks, _axis, _space, step) => marks.map((mark) => (time ? instant(mark, step) : figure(mark, 2))),
+            values: (_, marks, _axis, _space, step) =>
+              marks.map((mark) => (time ? instant(mark, step) : whole && mark % 1 ? "" : figure(mark, 2))),
           },
           {
             ...axis,

@@ -1,6 +1,6 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-import { ServerError } from "../api/client";
+import { kindOf, mayPass } from "./trouble";
 
 /** A command to copy. */
 export function Command({ children }: { children: string }) {
@@ -39,22 +39,12 @@ export function Waiting({ for: what }: { for: string }) {
   );
 }
 
-const SAID: Record<string, string> = {
-  not_found: "Not here.",
-  forbidden: "You may not do this.",
-  unauthenticated: "The server does not know you.",
-  refused: "Refused.",
-  conflict: "That clashes with what is there.",
-};
-
 /** An error in the server's words, after what kind it is. Only what may pass by itself can be tried again. */
 export function Trouble({ error, retry }: { error: Error; retry?: () => void }) {
-  const lasting = error instanceof ServerError && error.status >= 400 && error.status < 500;
-  const said = error instanceof ServerError ? SAID[error.code] : undefined;
   return (
     <div className="trouble" role="alert">
-      <strong>{said ?? "That did not work."}</strong> {error.message}{" "}
-      {retry && !lasting && (
+      <strong>{kindOf(error)}</strong> {error.message}{" "}
+      {retry && mayPass(error) && (
         <button type="button" className="button quiet" onClick={retry}>
           Try again
         </button>

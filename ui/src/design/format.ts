@@ -27,6 +27,7 @@ export function count(value: number, noun: string, plural = `${noun}s`): string 
 }
 
 export function percent(share: number): string {
+  if (share > 0 && share < 0.001) return `${Number((share * 100).toPrecision(1))} %`;
   return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 

@@ -211,7 +211,11 @@ export function TrainingSetParts({ version }: { version: Version; tab: string })
                   <VersionLink name={used.view} number={used.number} />
                 </td>
                 <td className="mono second">{Object.values(used.by).join(", ") || "the request"}</td>
-                <td className="mono wrap">{used.columns.join(", ")}</td>
+                <td className="names">
+                  {used.columns.map((column) => (
+                    <code key={column}>{column}</code>
+                  ))}
+                </td>
               </tr>
             ))}
           </tbody>

@@ -26,6 +26,10 @@ describe("what needs a person", () => {
     const missing = [{ view: "origin_weather", times: 80, of: 80 }];
     expect(needs({ ...nothing, missing })[0]?.text).toBe("origin_weather had nothing for any of the last 80 answers.");
   });
+  it("is a decision while a version serves that no gate let pass", () => {
+    const status = serving({ endpoint: { name: "late", model: "late", number: 1 }, route: { ungated: true, reason: "a fix" } });
+    expect(needs({ ...nothing, statuses: [status] })[0]).toMatchObject({ word: "decide", said: "a fix" });
+  });
   it("is a decision when a version did not pass its gate", () => {
     const verdicts = [{ model: "late", number: 3, gate: "no_worse", passed: false, word: "worse", reason: "AUC −0.021" }] as never[];
     expect(needs({ ...nothing, verdicts })[0]).toMatchObject({ word: "decide", said: "AUC −0.021" });

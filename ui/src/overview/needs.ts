@@ -27,6 +27,14 @@ export function needs({ statuses, failedRuns, verdicts, missing, datasets }: See
     if (said.tone !== "ok" && (said.tone === "bad" || status.errors))
       found.push({ word: "look", tone: "bad", text: `${status.endpoint.name}: ${said.text}.` });
   }
+  for (const { endpoint, route } of statuses)
+    if (route?.ungated)
+      found.push({
+        word: "decide",
+        tone: "warn",
+        text: `${endpoint.name} answers with ${endpoint.model}@${endpoint.number}, deployed without a gate's word.`,
+        said: route.reason,
+      });
   for (const { view, times, of } of missing)
     found.push({
       word: "look",

@@ -71,14 +71,7 @@ function Recipe({ version }: { version: Version }) {
                 {typeof value === "number" ? figure(value) : String(value)}
               </span>,
             ]),
-            [
-              "Run",
-              version.run_id && (
-                <RunLink key="r" runId={version.run_id}>
-                  its run
-                </RunLink>
-              ),
-            ],
+            ["Run", version.run_id && <RunLink key="r" runId={version.run_id} />],
             ["Code", details.source && <code key="s">{shortDigest(details.source)}</code>],
             [
               "Libraries",

@@ -40,8 +40,10 @@ export function AnswersTable({ answers }: { answers: readonly Answer[] }) {
             <td className="nowrap">
               <VersionLink name={answer.model} number={answer.number} />
             </td>
-            <td className="clip" style={{ maxWidth: 380 }} title={JSON.stringify(answer.row)}>
-              {asked(answer.row as Record<string, unknown>)} {answer.missing.length > 0 && <Missing answer={answer} windows={windows} />}
+            <td className="asked" title={JSON.stringify(answer.row)}>
+              <div>
+                <Missing answer={answer} windows={windows} /> {asked(answer.row as Record<string, unknown>)}
+              </div>
             </td>
             <td className="number">{answer.error ? <Pill tone="bad">error</Pill> : figure(answer.probability, 3)}</td>
             <td className="number">{microseconds(answer.latency_us)}</td>
@@ -60,16 +62,15 @@ export function AnswersTable({ answers }: { answers: readonly Answer[] }) {
   );
 }
 
-/** Views that had nothing. An empty window is an answer of its own; only the others are amiss. */
+/** Views that were amiss. An empty window is an answer of its own, and is told on the prediction's page only. */
 function Missing({ answer, windows }: { answer: Answer; windows: ReadonlySet<string> | undefined }) {
-  return answer.missing.map((view) => {
-    const empty = windows?.has(viewKey(view, answer.views[view] ?? 0)) ?? true;
-    return (
-      <span key={view} className={`pill ${empty ? "" : "warn"}`}>
-        {empty ? "no row of" : "without"} <AssetLink name={view} />
+  return answer.missing
+    .filter((view) => windows && !windows.has(viewKey(view, answer.views[view] ?? 0)))
+    .map((view) => (
+      <span key={view} className="pill warn">
+        without <AssetLink name={view} />
       </span>
-    );
-  });
+    ));
 }
 
 export function Truth({ truth }: { truth: Schemas["Truth"] }) {

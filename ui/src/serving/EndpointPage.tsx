@@ -130,7 +130,7 @@ function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minut
     >
       {x.length ? (
         <>
-          <Chart x={x} series={latency} time unit={microseconds} group="traffic" label="Latency by minute" height={150} />
+          <Chart x={x} series={latency} time unit={microseconds} group="traffic" label="Latency by minute" height={180} />
           <Legend series={latency} />
           <Chart
             x={x}
@@ -139,7 +139,7 @@ function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minut
             unit={(value) => figure(Math.round(value))}
             group="traffic"
             label="Requests and errors by minute"
-            height={110}
+            height={130}
           />
           <Legend series={load} />
         </>

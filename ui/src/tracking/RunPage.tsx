@@ -189,7 +189,7 @@ function CurvesPart({ details }: { details: Details }) {
             <span className="row">
               {Object.entries(run.tags).map(([name, value]) => (
                 <Pill key={name}>
-                  {name}: {value}
+                  {name}: {value.startsWith("run_") ? <RunLink runId={value} /> : value}
                 </Pill>
               ))}
             </span>

@@ -165,9 +165,9 @@ function RunsPage() {
                   clear selection
                 </button>
               ) : (
-                <>
+                <span className="keys">
                   select to compare · <kbd>j</kbd> <kbd>k</kbd> move · <kbd>x</kbd> select · <kbd>/</kbd> filter
-                </>
+                </span>
               )}
             </span>
           </div>

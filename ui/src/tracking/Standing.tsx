@@ -33,12 +33,13 @@ export function Standing({ run, metrics }: { run: RunRow; metrics: [string, Sche
   const project = useProject();
   const { filter, siblings } = useSiblings(run);
   const aim = useAim(run);
+  const compared = metrics.some(([name]) => valuesOf(siblings, name).length > 1);
   return (
     <Panel
-      title={siblings.length > 1 ? "Where does it stand?" : "Values"}
-      said={siblings.length > 1 ? among(siblings.length, !!run.parent) : undefined}
+      title={compared ? "Where does it stand?" : "Values"}
+      said={compared ? among(siblings.length, !!run.parent) : undefined}
       aside={
-        filter && siblings.length > 1 ? (
+        filter && compared ? (
           <Link to="/projects/$project/runs" params={{ project }} search={{ filter }}>
             all of them
           </Link>
