@@ -94,7 +94,10 @@ def _parameters(function: Any) -> list[str]:
     for key, parameter in inspect.signature(function).parameters.items():
         told = next((item for item in getattr(parameter.annotation, "__metadata__", ()) if getattr(item, "help", None)), None)
         if told is not None:
-            option = key if type(told).__name__ == "ArgumentInfo" else "--" + key.replace("_", "-")
+            # Inside Annotated, Typer keeps the first name where a default would be.
+            names = [one for one in (told.default, *(told.param_decls or ())) if isinstance(one, str) and one.startswith("--")]
+            named = (names or ["--" + key.replace("_", "-")])[0].partition("/")[0]
+            option = key if type(told).__name__ == "ArgumentInfo" else named
             lines.append(f"- `{option}`: {told.help}")
     return lines
 
