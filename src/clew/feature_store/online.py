@@ -227,7 +227,7 @@ class LmdbStore:
     def news(self, wanted: Sequence[Wanted]) -> list[News]:
         with self._environment.begin() as transaction:
             inside = _LmdbTransaction(transaction)
-            for view in {one.view for one in wanted}:
+            for view in dict.fromkeys(one.view for one in wanted):
                 if inside.progress(view) is None:
                     raise not_filled(view)
             return [inside.news(one) for one in wanted]

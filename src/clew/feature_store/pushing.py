@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["PinnedView", "behind", "drop", "fill", "online_rows", "pinned", "push", "source_dataset"]
 
 _UNIX_ORDINAL = date(1970, 1, 1).toordinal()
-_BATCH = 5_000  # requests may have to wait for one transaction
+_BATCH = 2_000  # requests may have to wait for one transaction
 
 
 @dataclass(frozen=True)
