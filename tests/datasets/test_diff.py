@@ -1,9 +1,11 @@
 """What differs between two sets of rows."""
 
 import polars as pl
+import pytest
 
 from clew.datasets.columns import columns_of
 from clew.datasets.diff import Diff, compare
+from clew.errors import Invalid
 
 
 def diff(before: pl.DataFrame, after: pl.DataFrame, *key: str) -> Diff:
@@ -38,3 +40,12 @@ def test_datasets_of_keys_only_can_be_compared() -> None:
 def test_examples_are_few() -> None:
     found = diff(pl.DataFrame({"a": [0]}), pl.DataFrame({"a": range(1_000)}), "a")
     assert (found.added, len(found.added_examples)) == (999, 20)
+
+
+@pytest.mark.parametrize(
+    ("before", "was"),
+    [(pl.DataFrame({"b": [1]}), "not there"), (pl.DataFrame({"a": ["1"]}), "String"), (pl.DataFrame({"a": [1.0]}), "Float64")],
+)
+def test_versions_with_other_keys_say_that_they_can_not_be_matched(before: pl.DataFrame, was: str) -> None:
+    with pytest.raises(Invalid, match=f"can't be matched by key: a is Int64 now, and was {was}"):
+        diff(before, pl.DataFrame({"a": [1]}), "a")

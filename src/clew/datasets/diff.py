@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clew.datasets.columns import Column, Scalar, plain
+from clew.errors import Invalid
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,16 +46,20 @@ def compare(
     after_columns: tuple[Column, ...],
     key: tuple[str, ...],
 ) -> Diff:
-    """Compare two sets of rows that share a key's columns."""
+    """Compare two sets of rows by key. Raises ``Invalid`` when one has other key columns, or has them in another type."""
     import polars as pl
 
     old, new = ({column.name: column for column in columns} for columns in (before_columns, after_columns))
+    unlike = [name for name in key if name not in old or old[name].dtype != new[name].dtype]
+    if unlike:
+        how = "; ".join(f"{name} is {new[name].dtype} now, and was {old[name].dtype if name in old else 'not there'}" for name in unlike)
+        raise Invalid(f"the rows of the two versions can't be matched by key: {how}", columns=unlike)
     names = list(old | new)
     shared = [name for name in names if name in old and name in new and name not in key]
     added = after.join(before, on=key, how="anti").select(key)
     removed = before.join(after, on=key, how="anti").select(key)
     both = after.select(*key, *shared).join(before.select(*key, *shared), on=key, how="inner", suffix="_before")
-    # As text when the type changed: 1 and 1.0 differ then, and so they should.
+    # A column of another type differs in every row: whoever reads it gets another value, be it 1 and 1.0.
     differs = [
         (pl.col(name).ne_missing(pl.col(f"{name}_before")) if old[name].dtype == new[name].dtype else pl.lit(value=True)).alias(name)
         for name in shared
