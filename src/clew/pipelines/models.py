@@ -25,11 +25,15 @@ from clew.pipelines.fitting import Fit, Fitted, RowsFile, fit, load_fitted, plac
 from clew.pipelines.gates import GatedView, gated_views, judge
 from clew.pipelines.schema import StepKey
 from clew.pipelines.tracing import own_folders, tracing
+from clew.pipelines.unfinished import Unfinished
 from clew.registry.loading import load_scorer
 from clew.registry.saving import save_model
 from clew.registry.schema import ModelDetails, ModelVersion
 from clew.registry.service import model_version, register_model
 from clew.tracking import recording
+from clew.tracking.journal import dead_journals, read_header
+from clew.tracking.service import get_run
+from clew.tracking.shipping import journal_folder, ship_dead
 from clew.tuning.pruning import MedianRule
 from clew.tuning.study import Study, Trial, Value
 
@@ -58,6 +62,8 @@ class ModelBuild:
         self.key = key
         self.details = training_set_details(training)
         self.recipe = self._recipe()
+        self.unfinished = Unfinished(self.backend, definition.name, key)
+        self._done: dict[int, tuple[Trial, Fitted]] = {}
         self._trace: dict[str, str] = {}
         self._parameters: dict[str, Value] = {}
 
@@ -72,8 +78,14 @@ class ModelBuild:
         part = "train" if self.details.holdout_from is not None else "all"
         data = load_training_data(self.backend, self.training.name, self.training.number, part)
         with self._scratch() as folder:
-            winner, metrics = self._train(folder, write_rows(data, folder / "rows.arrow"))
-            candidate = self._register(winner, metrics, data, why, refit_of=None)
+            try:
+                winner, metrics = self._train(folder, write_rows(data, folder / "rows.arrow"))
+                candidate = self._register(winner, metrics, data, why, refit_of=None)
+            except BaseException:
+                self.builder.close_executor()
+                self.unfinished.keep(self._done.values())
+                raise
+        self.unfinished.forget()
         return Made(self._version(candidate), self._trace, winner.run_id)
 
     def settle(self, trained: AssetVersion) -> AssetVersion:
@@ -154,6 +166,7 @@ class ModelBuild:
         assert search is not None  # the caller asked
         study = Study(self.definition, search, seed=self.definition.seed or 0)
         results: dict[int, Fitted] = {}
+        self.unfinished.take(folder)
         name = f"{self.definition.name} trials"
         self.builder.progress.started(name, search.trials)
         with recording.begin(
@@ -200,27 +213,44 @@ class ModelBuild:
 
     def _run_batch(self, folder: Path, rows: RowsFile, batch: Sequence[Trial], parent: str, rule: MedianRule) -> Iterator[Fitted]:
         """The batch's results in the order in which it was asked, each as soon as it and those before it are there."""
-        futures: list[Future[Fitted]] = [
-            self.builder.executor().submit(
-                fit,
-                self._fit(
-                    rows,
-                    trial.parameters,
-                    f"trial {trial.number}",
-                    folder / f"trial-{trial.number}.pickle",
-                    parent=parent,
-                    trial=trial.number,
-                    rule=rule,
-                ),
-            )
-            for trial in batch
-        ]
-        for future in futures:
-            yield future.result()
+        futures = [self._try(folder, rows, trial, parent, rule) for trial in batch]
+        for trial, future in zip(batch, futures, strict=True):
+            yield self._outcome(future, f"trial {trial.number}")
+
+    def _try(self, folder: Path, rows: RowsFile, trial: Trial, parent: str, rule: MedianRule) -> "Future[Fitted]":
+        """The trial, begun; or as it was finished in a build that was cut off later."""
+
+        def note(done: "Future[Fitted]") -> None:
+            if done.exception() is None:
+                self._done[trial.number] = (trial, done.result())
+
+        known = self.unfinished.find(trial)
+        future: Future[Fitted] = Future()
+        if known is not None:
+            future.set_result(known)
+        else:
+            title, result = f"trial {trial.number}", folder / f"trial-{trial.number}.pickle"
+            task = self._fit(rows, trial.parameters, title, result, parent=parent, trial=trial.number, rule=rule)
+            future = self.builder.executor().submit(fit, task)
+        future.add_done_callback(note)
+        return future
+
+    def _outcome(self, future: "Future[Fitted]", title: str) -> Fitted:
+        """What came of a fit. Raises ``BuildFailed`` naming the run whose worker died; with it go the runs that others were in."""
+        try:
+            return future.result()
+        except BuildFailed as error:
+            self.builder.close_executor()  # when it has closed, every worker is gone, and their journals are free
+            pid = error.details.get("pid")
+            headers = [read_header(path) for path in dead_journals(journal_folder(self.backend))]
+            shipped = ship_dead(self.backend).runs
+            lost = [self.backend.call(get_run, one.run_id) for one in headers if one.pid == pid and one.owner and one.run_id in shipped]
+            title, run = next(((str(one.run.title), one.run.id) for one in lost if one.run.status == "lost"), (title, None))
+            raise BuildFailed(f"{self.definition.name}: {title} did not end: {error.message}", **error.details, run=run) from error
 
     def _fitted(self, task: Fit) -> Fitted:
         """A fit that must succeed: no study goes on without it."""
-        done = self.builder.executor().submit(fit, task).result()
+        done = self._outcome(self.builder.executor().submit(fit, task), task.title)
         if done.status != "finished":
             raise BuildFailed(
                 f"{self.definition.name} failed: {done.error or done.status}; the run {done.run_id} holds its output", run=done.run_id

@@ -1,12 +1,14 @@
 """Processes of this machine, spawned, so that no lock or thread of the driver is copied into them."""
 
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
-from typing import TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, TypeVar
 
 from clew.errors import BuildFailed
 from clew.pipelines.executors import PINNED_THREADS
@@ -16,6 +18,8 @@ __all__ = ["ProcessExecutor"]
 T = TypeVar("T")
 R = TypeVar("R")
 
+_DEATH_SECONDS = 5.0
+
 
 class ProcessExecutor:
     """As many workers as asked for, started with the first task and kept between tasks."""
@@ -23,6 +27,7 @@ class ProcessExecutor:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
+        self._spawn = _Spawn()
 
     def submit(self, function: Callable[[T], R], argument: T) -> "Future[R]":
         try:
@@ -36,16 +41,15 @@ class ProcessExecutor:
 
     def _submit(self, function: Callable[[T], R], argument: T) -> "Future[R]":
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
+            self._spawn = _Spawn()
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=self._spawn)
         with _pinned():  # workers are spawned by submit, and inherit the environment of that moment
             return self._pool.submit(function, argument)
 
     def _settle(self, done: "Future[R]", future: "Future[R]") -> None:
         error = done.exception()
         if isinstance(error, BrokenProcessPool):
-            lost = BuildFailed(
-                "a worker process died while the step ran (killed, out of memory, or a crash in a C extension); its run holds its output"
-            )
+            lost = self._spawn.death()
             lost.__cause__ = error
             future.set_exception(lost)
         elif error is not None:
@@ -62,6 +66,37 @@ class ProcessExecutor:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             self._pool = None
+
+
+class _Spawn(SpawnContext):
+    """Spawns workers and remembers them: the pool says that one died, and neither which nor how."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._workers: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802 - what the pool calls; Any: its arguments
+        worker = SpawnProcess(*args, **options)
+        self._workers.append(worker)
+        return worker
+
+    def death(self) -> BuildFailed:
+        """How the worker died. Called before the pool ends the others, which are still alive then."""
+        end = time.monotonic() + _DEATH_SECONDS
+        while time.monotonic() < end:  # the pool hears of a death when pipes close, a moment before the system can tell how it came
+            for worker in self._workers:
+                if worker.exitcode:
+                    how = f"{worker.pid} {_how(worker.exitcode)}"
+                    return BuildFailed(f"a worker process died while the step ran: {how}; its run holds what it had logged", pid=worker.pid)
+            time.sleep(0.01)
+        return BuildFailed("a worker process died while the step ran; its run holds what it had logged")
+
+
+def _how(exitcode: int) -> str:
+    if exitcode > 0:
+        return f"ended itself with status {exitcode}"
+    name = next((one.name for one in signal.Signals if one == -exitcode), f"signal {-exitcode}")
+    return f"was killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
 
 
 @contextmanager
