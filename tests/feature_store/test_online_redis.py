@@ -8,15 +8,18 @@ import time as clock
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis_server import PASSWORD, RedisServer, running_redis
 
 from clew.errors import Invalid, MissingDependency, StorageFull, Unavailable
 from clew.feature_store.online import OnlineStore, Progress, Wanted, open_store, view_key
 from clew.feature_store.online_redis import RedisStore
 from clew.server.doctor import examine
-from clew.settings import Settings
+from clew.settings import load_settings
 from clew.testing.online_stores import OnlineStoreConformance, open_view, read
 
 VIEW = view_key("flights", "carrier_delays", 1)
@@ -60,6 +63,61 @@ class TestRedis(OnlineStoreConformance):
         with shared_server.client() as client:
             client.flushall()
         yield from opened(shared_server)
+
+
+_OTHER = view_key("flights", "origin_delays", 2)
+_CHANGES = st.one_of(
+    st.tuples(
+        st.just("put"), st.sampled_from([VIEW, _OTHER]), st.sampled_from([b"A", b"AA"]), st.integers(-2, 5), st.integers(0, 1), st.sampled_from([b"", b"x"])
+    ),
+    st.tuples(st.just("forget"), st.sampled_from([VIEW, _OTHER]), st.sampled_from([b"A", b"AA"]), st.integers(-2, 6), st.integers(1, 3)),
+    st.tuples(st.just("advance"), st.sampled_from([VIEW, _OTHER]), st.integers(0, 9), st.none() | st.integers(1, 3)),
+    st.tuples(st.just("drop"), st.sampled_from([VIEW, _OTHER])),
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(transactions=st.lists(st.lists(_CHANGES, max_size=6), max_size=12))
+def test_whatever_is_done_redis_answers_as_lmdb_does(
+    shared_server: RedisServer, tmp_path_factory: pytest.TempPathFactory, transactions: list[list[tuple[Any, ...]]]
+) -> None:
+    """The same transactions in both, and a reader of each that follows: the same events, and the same need to begin anew."""
+    with shared_server.client() as client:
+        client.flushall()
+    redis_store, lmdb_store = open_store(shared_server.url), open_store(f"lmdb://{tmp_path_factory.mktemp('lmdb')}")
+    entities = [(view, entity) for view in (VIEW, _OTHER) for entity in (b"A", b"AA")]
+    held: dict[tuple[OnlineStore, bytes, bytes], tuple[bytes, int | None]] = {}
+    for transaction in transactions:
+        seen = []
+        for store in (redis_store, lmdb_store):
+            _apply(store, transaction)
+            seen.append([[store.progress(view), store.count(view)] for view in (VIEW, _OTHER)])
+            for view, entity in entities:
+                if store.progress(view) is None:
+                    with pytest.raises(Unavailable):
+                        store.news([Wanted(view, entity)])
+                    continue
+                state, newest = held.get((store, view, entity), (b"", None))
+                (news,) = store.news([Wanted(view, entity, 0, state, newest)])
+                held[store, view, entity] = news.state, max([newest or -9, *(event.time for event in news.events)])
+                seen[-1].append([news.anew, news.events])
+        assert seen[0] == seen[1]
+    redis_store.close()
+    lmdb_store.close()
+
+
+def _apply(store: OnlineStore, transaction: list[tuple[Any, ...]]) -> None:
+    with store.writing() as writer:
+        for what, view, *rest in transaction:
+            if what == "put":
+                entity, time, number, payload = rest
+                writer.put(view, entity, time, number.to_bytes(8, "big"), payload)
+            elif what == "forget":
+                writer.forget(view, *rest)
+            elif what == "advance":
+                writer.advance(view, *rest, store.life(view) if rest[1] else b"")
+            else:
+                writer.drop(view)
 
 
 def test_processes_share_what_each_of_them_wrote(server: RedisServer, store: OnlineStore) -> None:
@@ -318,13 +376,13 @@ def test_without_the_client_the_command_that_installs_it_is_said(monkeypatch: py
         open_store("redis://127.0.0.1:1/0")
 
 
-def test_the_doctor_says_what_the_store_answers(server: RedisServer, settings: Settings) -> None:
-    settings = replace(settings, online_url=server.url)
-    (found,) = [one for one in examine(settings) if one.what == "online store"]
+def test_the_doctor_says_what_the_store_answers(server: RedisServer, tmp_path: Path) -> None:
+    where = replace(load_settings(tmp_path, {}), online_url=server.url)
+    (found,) = [one for one in examine(where) if one.what == "online store"]
     assert found.fine
     assert found.words.startswith("Redis ")
     assert f"at redis://127.0.0.1:{server.port}/0, " in found.words
     server.kill()
-    (found,) = [one for one in examine(settings) if one.what == "online store"]
+    (found,) = [one for one in examine(where) if one.what == "online store"]
     assert (found.fine, "does not answer" in found.words, PASSWORD in found.words) == (False, True, False)
     open_store(server.url).close()

@@ -140,21 +140,23 @@ local function change_entity(view, entity)
   if sequence > before then redis.call('HSET', view .. ':heads', entity, string.format('%.0f %.0f ', sequence, reordered) .. last) end
 end
 
+local function advance(progress, sequence, dataset)
+  local known, filled = unpack(redis.call('HMGET', progress, 'sequence', 'life'))
+  if known and tonumber(known) > tonumber(sequence) then sequence = known end
+  if dataset ~= '' then
+    redis.call('HSET', progress, 'sequence', sequence, 'dataset', dataset, 'life', life)
+  elseif filled == life then
+    redis.call('HSET', progress, 'sequence', sequence)
+  end
+end
+
 local function change_view(view)
   if take() == '1' then
     for _, entity in ipairs(redis.call('HKEYS', view .. ':heads')) do redis.call('UNLINK', view .. ':of:' .. entity) end
     redis.call('DEL', view .. ':heads', view .. ':progress')
   end
   for _ = 1, tonumber(take()) do change_entity(view, take()) end
-  local sequence, dataset = take(), take()
-  if sequence == '' then return end
-  local known, filled = unpack(redis.call('HMGET', view .. ':progress', 'sequence', 'life'))
-  if known and tonumber(known) > tonumber(sequence) then sequence = known end
-  if dataset ~= '' then
-    redis.call('HSET', view .. ':progress', 'sequence', sequence, 'dataset', dataset, 'life', life)
-  elseif filled == life then
-    redis.call('HSET', view .. ':progress', 'sequence', sequence)
-  end
+  for _ = 1, tonumber(take()) do advance(view .. ':progress', take(), take()) end
 end
 
 while at < #ARGV do change_view(take()) end
@@ -253,8 +255,7 @@ class _Changes:
 
     dropped: bool = False
     entities: dict[bytes, list[bytes]] = field(default_factory=dict)
-    sequence: int | None = None
-    dataset: int | None = None
+    advances: list[tuple[int, int | None]] = field(default_factory=list)
 
     def arguments(self, view: bytes) -> Iterator[bytes | int]:
         yield from (_key(view), int(self.dropped), len(self.entities))
@@ -262,7 +263,9 @@ class _Changes:
             yield entity
             yield len(changes)
             yield from changes
-        yield from (b"" if one is None else one for one in (self.sequence, self.dataset))
+        yield len(self.advances)
+        for sequence, dataset in self.advances:
+            yield from (sequence, b"" if dataset is None else dataset)
 
 
 class _Transaction:
@@ -279,9 +282,7 @@ class _Transaction:
         self._of(view, entity).append(b"-" + time_bytes(before) + b"%d" % limit)
 
     def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"") -> None:
-        changes = self._views.setdefault(view, _Changes())
-        changes.sequence = max(sequence, changes.sequence or 0)
-        changes.dataset = changes.dataset if dataset is None else dataset
+        self._views.setdefault(view, _Changes()).advances.append((sequence, dataset))
         self._life = life or self._life
 
     def drop(self, view: bytes) -> None:
