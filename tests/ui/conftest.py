@@ -39,6 +39,8 @@ class Story:
     failed: str
     model: str
     predictions: list[str]
+    study: str
+    trials: list[str]
 
 
 def landings(rows: int, *, after: int = 0) -> pl.DataFrame:
@@ -61,12 +63,13 @@ def tell(server: LiveServer, *, runs: int = 6, answers: int = 12) -> Story:
     ingest_frame(backend, definition, landings(700, after=900), source="2013-02.csv")
     made = [_a_run(number) for number in range(runs)]
     failed = _a_failure()
+    study, trials = _a_study()
     version = _a_model()
     _judge(backend, version.number)
     backend.call(deploy, "late", f"late@{version.number}")
     backends.use(None)
     backend.dispose()
-    return Story(made, failed, f"late@{version.number}", _ask(server, answers))
+    return Story(made, failed, f"late@{version.number}", _ask(server, answers), study, trials)
 
 
 def _a_run(number: int) -> str:
@@ -77,6 +80,17 @@ def _a_run(number: int) -> str:
             run.log({"loss": 0.45 + 0.25 * math.exp(-step * rate) + 0.004 * math.sin(step * (number + 3))}, step=step)
             run.log({"valid/auc": 0.79 - 0.12 * math.exp(-step * rate) - 0.004 * number}, step=step)
     return run.name
+
+
+def _a_study() -> tuple[str, list[str]]:
+    """Trials that log one value each, as trials of a tuned model do."""
+    trials = []
+    with clew.run("study of late", params={"metric": "auc", "direction": "maximize"}, experiment="study", capture=False) as study:
+        for number, auc in enumerate((0.71, 0.74, 0.73)):
+            with clew.run(f"try {number}", params={"depth": number}, experiment="study", capture=False) as trial:
+                trial.log(auc=auc)
+            trials.append(trial.name)
+    return study.name, trials
 
 
 def _a_failure() -> str:

@@ -21,7 +21,7 @@ def test_the_overview_says_how_serving_is_and_what_needs_a_person(page: Page, st
 
 def test_runs_are_filtered_sorted_and_selected_in_the_address(page: Page, story) -> None:
     page.goto("runs")
-    table = page.get_by_role("table", name="Runs")
+    table = page.get_by_role("grid", name="Runs")
     expect(table).to_contain_text(story.runs[0])
     box = page.get_by_label("Filter of runs")
     box.fill("params.learning_rate < 0.06 and metrics.loss exists")
@@ -66,6 +66,70 @@ def test_a_run_shows_its_curves_parameters_and_why_it_failed(page: Page, story) 
     page.get_by_role("link", name=story.runs[2]).click()
     expect(page.get_by_label("loss by step").locator("canvas")).to_be_visible()
     expect(page.get_by_text("max_leaf_nodes")).to_be_visible()
+
+
+def test_runs_are_grouped_and_the_groups_fold_and_unfold_with_the_keyboard(page: Page, story) -> None:
+    page.goto("runs")
+    page.get_by_role("button", name="Group", exact=True).click()
+    page.get_by_role("menuitemradio", name="Study").click()
+    grid = page.get_by_role("grid", name="Runs")
+    expect(grid.get_by_role("row").filter(has_text=f"study {story.study}")).to_contain_text("0.7100 … 0.7400")
+    expect(grid).to_contain_text(story.trials[1])
+    grid.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowLeft")
+    expect(grid).not_to_contain_text(story.trials[1])
+    expect(page).to_have_url(re.compile("folded="))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.get_by_label(re.compile("^select")).and_(page.locator(":checked"))).to_have_count(1)
+
+
+def test_a_metric_is_shown_and_ordered_by_its_lowest_value(page: Page, story) -> None:
+    page.goto('runs?filter=title ~ "trial"&columns=["minimum.loss","metrics.loss"]')
+    expect(page.get_by_role("columnheader", name="lowest loss")).to_be_visible()
+    page.get_by_role("button", name="lowest loss").click()
+    expect(page).to_have_url(re.compile("order=-minimum.loss"))
+    expect(page.get_by_role("grid", name="Runs").get_by_role("row").nth(1)).to_contain_text(story.runs[0])
+
+
+def test_a_view_is_saved_for_everyone_and_opened_again(page: Page, browser, server, story) -> None:
+    page.goto('runs?filter=title ~ "trial"&order=-metrics.loss&group=params.solver')
+    page.get_by_role("button", name="Views").click()
+    page.get_by_role("menuitem", name="Save as a view…").click()
+    page.get_by_label("Name").fill("Worst trials")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").filter(has_text="The view Worst-trials is saved")).to_be_visible()
+    elsewhere = browser.new_context().new_page()
+    elsewhere.goto(f"{server.url}/projects/{server.project}/runs")
+    elsewhere.get_by_role("button", name="Views").click()
+    elsewhere.get_by_role("menuitem", name="Worst-trials").click()
+    expect(elsewhere).to_have_url(re.compile("view=Worst-trials"))
+    expect(elsewhere.get_by_label("Filter of runs")).to_have_value('title ~ "trial"')
+    expect(elsewhere.get_by_role("button", name="Grouped by solver")).to_be_visible()
+    elsewhere.get_by_role("button", name="Only what differs").click()
+    elsewhere.get_by_role("button", name="Worst-trials (changed)").click()
+    elsewhere.get_by_role("menuitem", name="Delete Worst-trials…").click()
+    elsewhere.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(elsewhere.get_by_role("button", name="Views")).to_be_visible()
+    elsewhere.context.close()
+
+
+def test_runs_with_one_value_are_compared_by_it(page: Page, story) -> None:
+    page.goto('runs?filter=experiment = "study"')
+    page.get_by_label(f"select {story.trials[0]}").check()
+    page.get_by_label(f"select {story.trials[1]}").check()
+    expect(page.get_by_role("img", name=re.compile(rf"auc: .*{story.trials[0]} 0.7100.*all from 0.7100 to 0.7400"))).to_be_visible()
+
+
+def test_a_run_with_one_value_shows_where_it_stands_in_its_study(page: Page, story) -> None:
+    page.goto("runs")
+    page.get_by_role("link", name=story.trials[2], exact=True).click()
+    expect(page.get_by_text("among the 3 runs of its study")).to_be_visible()
+    expect(page.get_by_text("2nd best of 3")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("link", name=story.trials[1])).to_be_visible()
+    expect(page.get_by_role("img", name=f"auc: {story.trials[2]} 0.7300; all from 0.7100 to 0.7400")).to_be_visible()
 
 
 def test_a_model_version_shows_the_gates_verdict_with_its_interval(page: Page, story) -> None:
