@@ -49,7 +49,7 @@ export function Layout() {
           </button>
           <LiveMark state={live} />
         </header>
-        <main id="page" className="page">
+        <main id="page" className="page" tabIndex={-1}>
           <Outlet />
         </main>
       </div>
