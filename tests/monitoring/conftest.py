@@ -54,8 +54,8 @@ class Served:
     def ask(self, row: dict[str, Any]) -> str:
         live = self.front.live["late"]
         body = msgspec.json.encode({"rows": [row]})
-        (identifier,), _, _ = asyncio.run(self.front.answer(live, live.requests.read(body), time.perf_counter_ns()))
-        return identifier
+        (given,) = asyncio.run(self.front.answer(live, live.requests.read(body), time.perf_counter_ns()))
+        return given.prediction_id
 
 
 @pytest.fixture

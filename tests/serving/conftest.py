@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -15,27 +14,15 @@ import uvicorn
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by path, and serving_process is imported by name
 
+from live_routes import a_live_route
+
 from clew.backend import LocalBackend
 from clew.catalog.schema import AssetVersion, VersionRef
-from clew.clock import from_micros
 from clew.registry.schema import Field, ModelDetails, Signature, Verification
 from clew.registry.service import register_model
 from clew.serving.app import Front, create_app
 from clew.serving.prediction_log import PredictionLog
-from clew.serving.runtime import DirectSource, LiveRoute
-from clew.serving.schema import RequestField, Route, RouteDocument
 from clew.serving.statistics import Statistics
-
-
-def a_route(epoch: int = 1, number: int = 1, **changed: Any) -> Route:
-    fields = (
-        RequestField("at", "Datetime(time_unit='us', time_zone='UTC')", required=True),
-        RequestField("a", "Float64"),
-        RequestField("b", "Float64"),
-    )
-    document = RouteDocument("late", "late", number, "sha256:" + "0" * 64, ("a", "b"), fields, key=("at",), time="at")
-    values: dict[str, Any] = {"cause": "deploy", "ungated": False, "reason": "", "created_at": from_micros(0), "created_by": "test"}
-    return Route("late", epoch, document, **(values | changed))
 
 
 def an_onnx(slope: float, width: int = 2) -> bytes:
@@ -74,18 +61,11 @@ def register() -> Callable[..., AssetVersion]:
     return register
 
 
-def half_of_a(matrix: np.ndarray) -> np.ndarray:
-    """The stub model: half of ``a``; an ``a`` of 13 is unlucky."""
-    if (matrix[:, 0] == 13).any():
-        raise ValueError("13")
-    return matrix[:, 0] / 2
-
-
 @pytest.fixture
 def front(tmp_path: Path) -> Iterator[Front]:
     log = PredictionLog(tmp_path / "predictions")
     front = Front(log, Statistics())
-    front.live["late"] = LiveRoute(a_route(), DirectSource(("a", "b")), half_of_a)
+    front.live["late"] = a_live_route()
     yield front
     log.close()
 

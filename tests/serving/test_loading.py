@@ -68,7 +68,7 @@ def deployed(sqlite_backend: LocalBackend, register: Register) -> LocalBackend:
 def asked(backend: LocalBackend, route: Route, kept: Kept, using: LocalBackend | None) -> Callable[[], float]:
     live = load(route, kept, backend.settings, backend.project, using)
     rows = live.requests.convert([{"at": "2013-04-01T08:00:00Z", "a": 2.0}])
-    return lambda: float(live.answer(rows).matrix[0, 0])
+    return lambda: float(live.champion.answer(rows).matrix[0, 0])
 
 
 def test_a_changed_helper_is_served_after_the_flip_and_the_old_one_until_then(deployed: LocalBackend, tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_code_and_model_are_loaded_from_this_disk_when_nothing_else_is_there(dep
     shutil.rmtree(folder)
     shutil.rmtree(deployed.settings.home / "storage")
     (again,) = kept.last_good()
-    assert msgspec.json.encode(again) == msgspec.json.encode(route)
-    assert asked(deployed, again, kept, None)() == 6.0
+    assert msgspec.json.encode(again.route) == msgspec.json.encode(route)
+    assert asked(deployed, again.route, kept, None)() == 6.0
 
 
 def test_a_model_of_another_width_does_not_load(deployed: LocalBackend, register: Register) -> None:

@@ -17,6 +17,7 @@ from serving_process import serving, wait
 
 from clew.backend import LocalBackend
 from clew.catalog.schema import AssetVersion
+from clew.definitions import GuardDefinition
 from clew.errors import Unavailable
 from clew.serving import service
 from clew.serving.answers import find_record, log_folder
@@ -56,6 +57,7 @@ def test_the_route_is_switched_under_load_without_a_failed_request(deployed: Loc
         threads = [threading.Thread(target=ask) for _ in range(2)]
         for thread in threads:
             thread.start()
+        wait(lambda: bool(seen), process)
         status = deploy(deployed, "late", "late@2", ungated=True, reason="the second")
         assert status.flipped
         back = rollback(deployed, "late", reason="the first was better")
@@ -164,3 +166,25 @@ def test_two_processes_write_logs_of_their_own(deployed: LocalBackend) -> None:
     records = [decode_record(payload) for path in segment_paths(folder).values() for _, payload in read_segment(path)]
     assert len(segment_paths(folder)) == 2
     assert len([record for record in records if record.error is None]) == 2
+
+
+def test_a_candidate_that_its_guard_closed_stays_closed_through_kill_9_and_the_api_hears_of_it(
+    deployed: LocalBackend, register: Register
+) -> None:
+    """A candidate whose inputs are wrong answers NaN; the process closes it, is killed, and comes back without it."""
+    register(deployed, "late", slope=float("nan"))
+    guard = GuardDefinition(errors=0.01)
+    epoch = deployed.call(service.try_candidate_ungated, "late", "late@3", "salt", "a test", 0.99, guard).epoch
+    for _ in range(2):
+        with serving(deployed.settings) as (client, process):
+            wait(lambda: client.get("/readyz").json()["endpoints"].get("late", {"epoch": 0})["epoch"] >= epoch, process)
+            for place in range(5):
+                answer = client.post("/endpoints/late/predict", json={"rows": [{"a": float(place), "b": 1.0}]})
+                assert answer.status_code == 200
+                assert answer.json()["predictions"][0]["model"] == "late@1"
+            wait(lambda: deployed.call(service.endpoint_status, "late").route.candidate is None, process)
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+    route = deployed.call(service.endpoint_status, "late").route
+    assert (route.epoch, route.cause) == (epoch + 1, "closed")
+    assert "which is no answer" in route.reason

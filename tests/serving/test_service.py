@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from clew.access.service import list_events
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, DefinitionDraft
@@ -16,7 +17,7 @@ from clew.definitions import EndpointDefinition, FunctionRef, GateDefinition, de
 from clew.errors import Conflict, Invalid, NotFound, Refused
 from clew.operations import operation_of
 from clew.serving import service
-from clew.serving.schema import Acknowledgement, Minute
+from clew.serving.schema import Acknowledgement, Minute, Route
 
 Register = Callable[..., AssetVersion]
 
@@ -179,6 +180,7 @@ KILLED = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
+from clew.access.service import list_events
 from clew.backend import LocalBackend
 from clew.serving import online, service
 from clew.settings import load_settings
@@ -212,3 +214,73 @@ def test_a_deploy_killed_anywhere_is_whole_or_not_there(backend: LocalBackend, r
     assert backend.call(catalog.resolve, "late@champion").number == epoch
     again = backend.call(service.deploy_ungated, "late", "late@2", "again")
     assert (again.epoch, again.document.number) == (2, 2)
+
+
+# ── candidates ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def champion(backend: LocalBackend, register: Register) -> LocalBackend:
+    for slope in (1.0, -1.0, 2.0):
+        register(backend, "late", slope=slope)
+    backend.call(service.deploy_ungated, "late", "late@1", "a test")
+    return backend
+
+
+def try_it(backend: LocalBackend, reference: str = "late@2", share: float = 0.0, salt: str = "salt") -> Route:
+    return backend.call(service.try_candidate_ungated, "late", reference, salt, "a test", share)
+
+
+def test_a_candidate_comes_beside_the_champion_and_moves_on_with_its_salt(champion: LocalBackend) -> None:
+    shadow = try_it(champion)
+    assert (shadow.epoch, shadow.cause, str(shadow.ref)) == (2, "candidate", "late@1")
+    assert shadow.candidate is not None
+    assert (str(shadow.candidate.ref), shadow.candidate.share) == ("late@2", 0.0)
+    assert try_it(champion).epoch == 2  # the same again changes nothing
+    canary = try_it(champion, share=0.1)
+    assert canary.candidate is not None
+    assert (canary.epoch, canary.candidate.share, canary.candidate.salt) == (3, 0.1, "salt")
+    assert champion.call(catalog.resolve, "late@champion").number == 1
+
+
+def test_a_promotion_makes_the_candidate_the_champion(champion: LocalBackend) -> None:
+    try_it(champion, share=0.1)
+    route = champion.call(service.deploy_ungated, "late", "late@2", "promoted")
+    assert (str(route.ref), route.candidate) == ("late@2", None)
+    assert champion.call(catalog.resolve, "late@champion").number == 2
+
+
+def test_a_rollback_closes_the_candidate_first_and_goes_back_after(champion: LocalBackend) -> None:
+    champion.call(service.deploy_ungated, "late", "late@3", "a test")
+    try_it(champion)
+    closed = champion.call(service.rollback, "late", "not today")
+    assert (str(closed.ref), closed.candidate, closed.cause, closed.reason) == ("late@3", None, "closed", "not today")
+    assert str(champion.call(service.rollback, "late").ref) == "late@1"
+
+
+def test_two_candidates_at_once_are_a_conflict(champion: LocalBackend) -> None:
+    try_it(champion)
+    with pytest.raises(Conflict, match="late@2 is tried"):
+        try_it(champion, "late@3")
+    with pytest.raises(Conflict, match="late@1 answers"):
+        try_it(champion, "late@1")
+
+
+def test_a_candidate_needs_a_gate_or_a_reason(champion: LocalBackend) -> None:
+    with pytest.raises(Refused, match="no gate has judged late@2"):
+        champion.call(service.try_candidate, "late", "late@2", "salt")
+    with pytest.raises(Invalid, match="needs a reason"):
+        champion.call(service.try_candidate_ungated, "late", "late@2", "salt", " ")
+    with pytest.raises(Invalid, match="share"):
+        try_it(champion, share=1.0)
+
+
+def test_what_a_guard_closed_is_closed_once_and_for_its_candidate_only(champion: LocalBackend) -> None:
+    epoch = try_it(champion).epoch
+    first = champion.call(service.close_candidate, "late", epoch, "it failed", "guard")
+    assert (first.epoch, first.candidate, first.reason) == (3, None, "it failed")
+    assert champion.call(service.close_candidate, "late", epoch, "it failed", "guard").epoch == 3  # a second process says so too
+    again = try_it(champion, salt="another").epoch
+    assert champion.call(service.close_candidate, "late", epoch, "it failed", "guard").epoch == again  # a late word of the first trial
+    events = [event for event in champion.call(list_events).items if event.kind == "candidate.closed"]
+    assert [(event.body["by"], event.body["reason"]) for event in events] == [("guard", "it failed")]

@@ -15,7 +15,7 @@ from clew.monitoring.service import record_skew
 from clew.monitoring.skew import TOLERANCE, compare
 from clew.serving.answers import export_answers
 from clew.serving.loading import Kept, functions_of
-from clew.serving.schema import Route
+from clew.serving.schema import RouteDocument
 from clew.serving.service import whole_route
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def measure_skew(
         answers = answers.tail(sample)
     found: dict[str, FeatureSkew] = {}
     rows = 0
-    for (epoch,), part in answers.partition_by("epoch", as_dict=True, maintain_order=True).items():
-        route = backend.call(whole_route, name, int(epoch))
-        if route.document.training_set is None:
+    for (epoch, number), part in answers.partition_by("epoch", "number", as_dict=True, maintain_order=True).items():
+        document = backend.call(whole_route, name, int(epoch)).document_of(int(number))
+        if document.training_set is None:
             continue  # its features stood in the request: there is nothing to recompute
         rows += part.height
-        for one in _of_route(backend, route, part, tolerance, functions):
+        for one in _of_version(backend, document, part, tolerance, functions):
             found[one.feature] = _joined(found.get(one.feature), one)
     features = list(found.values())
     report = SkewReport(
@@ -64,18 +64,17 @@ def measure_skew(
     return report
 
 
-def _of_route(
-    backend: Backend, route: Route, answers: "pl.DataFrame", tolerance: float, functions: "Mapping[str, ViewFunction] | None"
+def _of_version(
+    backend: Backend, document: RouteDocument, answers: "pl.DataFrame", tolerance: float, functions: "Mapping[str, ViewFunction] | None"
 ) -> list[FeatureSkew]:
     import numpy as np
 
     from clew.feature_store.reading import recompute
 
-    document = route.document
     assert document.time is not None  # a training set has one
     if functions is None:
-        functions = functions_of(route, Kept(backend.settings, backend.project), backend)
-    again = recompute(backend, _requests(route, answers), document.time, document.uses, dict(functions))
+        functions = functions_of(document, Kept(backend.settings, backend.project), backend)
+    again = recompute(backend, _requests(document, answers), document.time, document.uses, dict(functions))
     width = len(document.features)
     served = np.array(answers["features"].to_list(), np.float32).reshape(-1, width)
     views = {column: f"{use.view}@{use.number}" for use in document.uses for column in use.columns}
@@ -85,11 +84,11 @@ def _of_route(
     )
 
 
-def _requests(route: Route, answers: "pl.DataFrame") -> "pl.DataFrame":
-    """What was asked, in the types of the route's fields."""
-    columns = [Column(field.name, field.dtype, None, 0, None, None, None) for field in route.document.fields]
+def _requests(document: RouteDocument, answers: "pl.DataFrame") -> "pl.DataFrame":
+    """What was asked, in the types of the request's fields."""
+    columns = [Column(field.name, field.dtype, None, 0, None, None, None) for field in document.fields]
     rows = [msgspec.json.decode(row) for row in answers["row"]]
-    times = {field.name: field.dtype for field in route.document.fields if field.dtype.startswith("Date")}
+    times = {field.name: field.dtype for field in document.fields if field.dtype.startswith("Date")}
     for row in rows:
         for name, dtype in times.items():
             if row[name] is not None:

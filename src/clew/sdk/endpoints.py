@@ -230,7 +230,7 @@ def _decode(response: "httpx.Response") -> list[Prediction]:
 
 def _prediction(one: dict[str, Any], features: dict[str, int]) -> Prediction:
     value = one["probability"] if "probability" in one else one["value"]
-    return Prediction(one["prediction_id"], value, one["model"], features, tuple(one["missing"]))
+    return Prediction(one["prediction_id"], value, one["model"], one.get("features", features), tuple(one["missing"]))
 
 
 def _unreachable(error: Exception) -> Exception:

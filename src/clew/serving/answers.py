@@ -19,7 +19,7 @@ from clew.operations import Context, Page, decode_cursor, encode_cursor, operati
 from clew.serving import truths
 from clew.serving.prediction_log import Address, decode_id, encode_id, is_finished, read_frame, read_segment, remove_spares, segment_paths
 from clew.serving.records import Record, decode_record, from_row, to_frame
-from clew.serving.schema import Answer, Compaction, Truth, compacted_segments
+from clew.serving.schema import Answer, Compaction, OtherAnswer, Truth, compacted_segments
 from clew.settings import Settings
 from clew.storage.blobs import Blob
 from clew.storage.tables import TablePin
@@ -202,8 +202,13 @@ def to_answer(identifier: str, record: Record, truth: Truth) -> Answer:
     event_time = from_micros(record.event_time) if record.event_time else None
     return Answer(
         identifier, from_micros(record.at), event_time, record.endpoint, record.epoch, record.model, record.number, record.row,
-        record.probability, record.views, tuple(record.missing), record.latency_us, record.error, truth,
+        record.probability, record.views, tuple(record.missing), record.latency_us, record.error, truth, _other(record),
     )  # fmt: skip
+
+
+def _other(record: Record) -> OtherAnswer | None:
+    other = record.other
+    return None if other is None else OtherAnswer(other.number, other.probability, other.latency_us, other.error)
 
 
 # ── compaction ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

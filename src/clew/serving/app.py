@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.applications import Starlette
@@ -16,18 +17,56 @@ from clew.errors import ClewError, NotFound, OutOfBounds, StorageFull, TooLarge,
 from clew.feature_store.bounds import counted_from
 from clew.serving import open_inference
 from clew.serving.prediction_log import PredictionLog
-from clew.serving.records import Record, encode_record
+from clew.serving.records import Other, Record, encode_record
 from clew.serving.requests import MAX_BODY_BYTES, decode_json
-from clew.serving.runtime import LiveRoute
+from clew.serving.runtime import LiveModel, LiveRoute
+from clew.serving.schema import Route as RouteOf
 from clew.serving.statistics import Statistics, exposition
+from clew.serving.trying import LiveCandidate, Scored
 
-__all__ = ["Front", "create_app"]
+__all__ = ["Front", "Given", "create_app"]
 
 log = logging.getLogger("clew.serving")
 _DRAINED_BYTES = 128 << 20
 _ROWS_AT_ONCE = 64
 _LOGGED_BODY_BYTES = 2_048
 _encoder = msgspec.json.Encoder()
+
+
+class Given(NamedTuple):
+    """One answer as a client gets it."""
+
+    prediction_id: str
+    probability: float
+    missing: list[str]
+    by: LiveModel
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One answer as it is logged; ``other`` is what the version that did not answer said."""
+
+    by: LiveModel
+    features: bytes
+    missing: list[str]
+    probability: float
+    other: Other | None = None
+
+    def beside(self, other: Other) -> "_Answer":
+        return replace(self, other=other)
+
+
+def _by_champion(live: LiveRoute, rows: Sequence[dict[str, Any]]) -> list[_Answer]:
+    answered = live.champion.answer(rows)
+    return [
+        _Answer(live.champion, answered.matrix[place].tobytes(), answered.missing[place], float(answered.probabilities[place]))
+        for place in range(len(rows))
+    ]
+
+
+def _other(scored: Scored, tried: LiveCandidate) -> Other:
+    number, views = tried.model.document.number, tried.model.views
+    return Other(number, scored.features, views, scored.missing, scored.probability, scored.latency_us, scored.error)
 
 
 class Front:
@@ -38,6 +77,7 @@ class Front:
         self.predictions = predictions
         self.statistics = statistics
         self._best_effort = best_effort
+        self._closed: list[tuple[RouteOf, str]] = []
 
     def find(self, name: str) -> LiveRoute:
         live = self.live.get(name)
@@ -50,32 +90,65 @@ class Front:
             raise NotFound(f"no endpoint is named {name!r}; {there}")
         return live
 
-    async def answer(self, live: LiveRoute, rows: Sequence[dict[str, Any]], began: int) -> tuple[list[str], list[float], list[list[str]]]:
-        """Answer and log; identifiers, probabilities and missing views, row by row. Large requests let others in between."""
-        identifiers: list[str] = []
-        probabilities: list[float] = []
-        missing: list[list[str]] = []
+    async def answer(self, live: LiveRoute, rows: Sequence[dict[str, Any]], began: int) -> list[Given]:
+        """Answer and log, row by row. Large requests let others in between."""
+        given: list[Given] = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             part = rows[start : start + _ROWS_AT_ONCE]
+            tried = live.candidate
             try:
-                answered = live.answer(part)
-            except OutOfBounds as error:
+                answers = _by_champion(live, part) if tried is None or tried.closed else await self._beside(live, tried, part)
+            except OutOfBounds as error:  # by the champion; a candidate that refuses a row raises nothing
                 raise counted_from(error, start) from error
-            found = [float(value) for value in answered.probabilities]
             latency_us = (time.perf_counter_ns() - began) // 1_000
             at = time.time_ns() // 1_000
-            identifiers += self._append([
+            identifiers = self._append([
                 encode_record(Record(
-                    at, live.event_time(row), live.document.endpoint, live.epoch, live.document.model, live.document.number, _as_json(row),
-                    answered.matrix[number].tobytes(), live.views, answered.missing[number], found[number], latency_us,
+                    at, live.event_time(row), live.document.endpoint, live.epoch, live.document.model, one.by.document.number, _as_json(row),
+                    one.features, one.by.views, one.missing, one.probability, latency_us, None, one.other,
                 ))
-                for number, row in enumerate(part)
+                for row, one in zip(part, answers, strict=True)
             ])  # fmt: skip
-            probabilities += found
-            missing += answered.missing
-        return identifiers, probabilities, missing
+            given += [Given(identifier, one.probability, one.missing, one.by) for identifier, one in zip(identifiers, answers, strict=True)]
+        return given
+
+    async def _beside(self, live: LiveRoute, tried: LiveCandidate, rows: Sequence[dict[str, Any]]) -> list[_Answer]:
+        """Both score every row; the candidate answers its share, and the champion what the candidate can't."""
+        scoring = asyncio.ensure_future(tried.score(rows))
+        began = time.perf_counter_ns()
+        try:
+            answers = _by_champion(live, rows)
+        except BaseException:
+            scoring.cancel()
+            raise
+        latency_us = (time.perf_counter_ns() - began) // 1_000
+        paired = []
+        for row, answer, scored in zip(rows, answers, await scoring, strict=True):
+            reason = None if tried.closed else tried.observe(scored, answer.probability)
+            if reason is not None:
+                self.close_candidate(live, tried, reason)
+            if scored.probability is None or tried.closed or not tried.answers(row):
+                paired.append(answer.beside(_other(scored, tried)))
+            else:
+                champion = Other(live.document.number, answer.features, live.views, answer.missing, answer.probability, latency_us)
+                paired.append(_Answer(tried.model, scored.features, scored.missing, scored.probability, champion))
+        return paired
+
+    def close_candidate(self, live: LiveRoute, tried: LiveCandidate, reason: str) -> None:
+        """The champion answers all from the next row on; whoever follows the routes hears of it by ``take_closed``."""
+        tried.close(reason)
+        name = live.document.endpoint
+        if self.live.get(name) is live:
+            self.live[name] = live.without_candidate()
+        self._closed.append((live.route, reason))
+        log.warning("the candidate %s of %s is closed: %s", tried.model.name, name, reason)
+
+    def take_closed(self) -> list[tuple[RouteOf, str]]:
+        """The routes whose candidates were closed since the last call, each with the reason."""
+        closed, self._closed = self._closed, []
+        return closed
 
     def _append(self, payloads: list[bytes]) -> list[str]:
         try:
@@ -146,11 +219,7 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
 
         async def answer() -> dict[str, Any]:
             rows = live.requests.read(body)
-            identifiers, probabilities, missing = await front.answer(live, rows, began)
-            predictions = [
-                {"prediction_id": identifier, live.document.output: probability, "model": live.model, "missing": views}
-                for identifier, probability, views in zip(identifiers, probabilities, missing, strict=True)
-            ]
+            predictions = [_prediction(live, one) for one in await front.answer(live, rows, began)]
             _count(front, live, len(rows), began)
             return {"predictions": predictions, "features": live.views, "epoch": live.epoch}
 
@@ -164,9 +233,11 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
         async def answer() -> dict[str, Any]:
             document = decode_json(body)
             rows = live.requests.convert(open_inference.rows_of(live, document))
-            identifiers, probabilities, _ = await front.answer(live, rows, began)
+            given = await front.answer(live, rows, began)
             _count(front, live, len(rows), began)
-            return open_inference.response(live, identifiers, probabilities, document.get("id"))
+            return open_inference.response(
+                live, [one.prediction_id for one in given], [one.probability for one in given], document.get("id")
+            )
 
         return await _logged(front, live, body, began, answer)
 
@@ -222,6 +293,12 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
         exception_handlers={ClewError: refused, ClientDisconnect: gone, Exception: crashed},
         lifespan=lifespan,
     )
+
+
+def _prediction(live: LiveRoute, one: Given) -> dict[str, Any]:
+    """One prediction of an answer; the versions of its features stand beside them all, but for those by a candidate."""
+    told = {"prediction_id": one.prediction_id, live.document.output: one.probability, "model": one.by.name, "missing": one.missing}
+    return told if one.by is live.champion else {**told, "features": one.by.views}
 
 
 def _count(front: Front, live: LiveRoute, rows: int, began: int) -> None:

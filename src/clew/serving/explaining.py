@@ -82,9 +82,10 @@ def _features(record: Record, route: Route) -> list[AnsweredFeature]:
     import numpy as np
 
     values = np.frombuffer(record.features, "<f4")
-    brought = {name: use for use in route.document.uses for name in use.columns}
+    document = route.document_of(record.number)
+    brought = {name: use for use in document.uses for name in use.columns}
     found = []
-    for name, value in zip(route.document.features, values.tolist(), strict=False):
+    for name, value in zip(document.features, values.tolist(), strict=False):
         use = brought.get(name)
         found.append(AnsweredFeature(name, None if value != value else value, use.view if use else None, use.number if use else None))
     return found
@@ -99,7 +100,7 @@ def _rows(context: Context, record: Record, route: Route) -> dict[str, list[dict
         return {}
     kept: dict[str, pl.DataFrame] = {}
     found = {}
-    for use in used_views(route.document.uses):
+    for use in used_views(route.document_of(record.number).uses):
         if use.details.kind == "request" or not use.details.inputs:
             continue
         dataset = use.details.inputs[0].name

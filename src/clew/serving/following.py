@@ -44,12 +44,16 @@ class Follower:
         self._said: dict[str, Acknowledgement] = {}
         self._unsaid: list[Acknowledgement] = []
         self._failed: dict[tuple[str, int], float] = {}
+        self._closed: dict[str, tuple[int, str]] = {}
         self._next_report = 0.0
         self._reporting = asyncio.Lock()
 
     def restore(self) -> None:
         """Load the last good routes from disk, without anybody's help. A route that can't be loaded is logged and left to ``follow``."""
-        for route in self._kept.last_good():
+        for kept in self._kept.last_good():
+            route = kept.route
+            if kept.closed is not None:
+                self._closed[route.endpoint] = route.epoch, kept.closed
             if self._only and route.endpoint not in self._only:
                 continue
             try:
@@ -89,8 +93,18 @@ class Follower:
         for endpoint, epoch in (await asyncio.to_thread(backend.call, service.live_epochs)).items():
             if self._is_news(endpoint, epoch):
                 await self._take(await asyncio.to_thread(backend.call, service.whole_route, endpoint, epoch), backend)
+        await self._tell_closed(backend)
         if self._unsaid or time.monotonic() >= self._next_report:
             await self.report()
+
+    async def _tell_closed(self, backend: Backend) -> None:
+        """A candidate that the guard closed stays closed here, through a restart too; the others hear of it by the next route."""
+        for route, reason in self._front.take_closed():
+            self._closed[route.endpoint] = route.epoch, reason
+            await asyncio.to_thread(self._kept.keep, route, reason)
+        for endpoint, (epoch, reason) in list(self._closed.items()):
+            await asyncio.to_thread(backend.call, service.close_candidate, endpoint, epoch, reason, "guard")
+            del self._closed[endpoint]
 
     def _is_news(self, endpoint: str, epoch: int) -> bool:
         if self._only and endpoint not in self._only:

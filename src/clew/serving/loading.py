@@ -6,6 +6,7 @@ A process keeps, beside each route that it has loaded, all that the route needs.
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ import msgspec
 
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import ClewError, Unavailable
-from clew.serving.runtime import DirectSource, LiveRoute
-from clew.serving.schema import Route
+from clew.serving.runtime import DirectSource, LiveModel, LiveRoute
+from clew.serving.schema import Candidate, Route, RouteDocument
+from clew.serving.trying import LiveCandidate
 from clew.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,9 +25,17 @@ if TYPE_CHECKING:
     from clew.feature_store.reader import FeatureReader
     from clew.serving.runtime import FeatureSource, Matrix
 
-__all__ = ["Kept", "functions_of", "load"]
+__all__ = ["Kept", "KeptRoute", "functions_of", "load"]
 
 _FILES = "files"
+
+
+@dataclass(frozen=True)
+class KeptRoute:
+    """A route as it is kept on disk; ``closed`` is why its candidate, which it is kept without, was closed by this process's guard."""
+
+    route: Route
+    closed: str | None = None
 
 
 class Kept:
@@ -35,14 +45,14 @@ class Kept:
         self.folder = settings.home / "serving" / project
         self._files = self.folder / _FILES
 
-    def last_good(self) -> list[Route]:
+    def last_good(self) -> list[KeptRoute]:
         """The routes that were served last, by endpoint."""
-        return [msgspec.json.decode(path.read_bytes(), type=Route) for path in sorted(self.folder.glob("*/route.json"))]
+        return [msgspec.json.decode(path.read_bytes(), type=KeptRoute) for path in sorted(self.folder.glob("*/route.json"))]
 
-    def keep(self, route: Route) -> None:
-        """Make a route the last good one of its endpoint; it must have been loaded."""
+    def keep(self, route: Route, closed: str | None = None) -> None:
+        """Make a route the last good one of its endpoint; it must have been loaded. ``closed`` is why its candidate was closed here."""
         path = self.folder / route.endpoint / "route.json"
-        _write(path, msgspec.json.encode(route))
+        _write(path, msgspec.json.encode(KeptRoute(route if closed is None else replace(route, candidate=None), closed)))
 
     def model(self, digest: str, backend: "Backend | None") -> Path:
         """The model's file, fetched where it is not here yet."""
@@ -79,24 +89,35 @@ def _write(path: Path, content: bytes) -> None:
 
 def load(route: Route, kept: Kept, settings: Settings, project: str, backend: "Backend | None") -> LiveRoute:
     """The route, ready to answer. Raises what hinders it; the route that answers now is not touched."""
+    champion = _load(route.document, kept, settings, project, backend)
+    tried = None if route.candidate is None else _candidate(route.candidate, kept, settings, project, backend)
+    return LiveRoute(route, champion, tried)
+
+
+def _load(document: RouteDocument, kept: Kept, settings: Settings, project: str, backend: "Backend | None") -> LiveModel:
     from clew.registry.runtime import load_onnx
 
-    document = route.document
     predict = load_onnx(kept.model(document.onnx, backend))
     source: FeatureSource = (
-        DirectSource(document.features) if document.training_set is None else _view_source(route, kept, settings, project, backend)
+        DirectSource(document.features) if document.training_set is None else _view_source(document, kept, settings, project, backend)
     )
-    live = LiveRoute(route, source, predict)
-    _warm_up(live, predict)
-    return live
+    model = LiveModel(document, source, predict)
+    _warm_up(model, predict)
+    return model
 
 
-def _view_source(route: Route, kept: Kept, settings: Settings, project: str, backend: "Backend | None") -> "_ViewSource":
+def _candidate(candidate: Candidate, kept: Kept, settings: Settings, project: str, backend: "Backend | None") -> LiveCandidate:
+    from clew.serving.guarding import warm_up
+
+    warm_up()
+    return LiveCandidate(candidate, _load(candidate.document, kept, settings, project, backend))
+
+
+def _view_source(document: RouteDocument, kept: Kept, settings: Settings, project: str, backend: "Backend | None") -> "_ViewSource":
     from clew.feature_store.online import open_store
     from clew.feature_store.reader import FeatureReader
 
-    document = route.document
-    functions = functions_of(route, kept, backend, request_only=True)
+    functions = functions_of(document, kept, backend, request_only=True)
     store = open_store(settings.online_url, durability=settings.durability)
     assert document.time is not None  # a training set has one
     reader = FeatureReader(document.uses, store, project=project, time=document.time, functions=functions)
@@ -120,17 +141,19 @@ class _ViewSource:
         return self._reader.hindrances()
 
 
-def functions_of(route: Route, kept: Kept, backend: "Backend | None", *, request_only: bool = False) -> "dict[str, ViewFunction]":
-    """The functions of the route's views, each from its own snapshot; those of request features alone with ``request_only``."""
+def functions_of(
+    document: RouteDocument, kept: Kept, backend: "Backend | None", *, request_only: bool = False
+) -> "dict[str, ViewFunction]":
+    """The functions of a document's views, each from its own snapshot; those of request features alone with ``request_only``."""
     from clew.feature_store.functions import load_function
     from clew.serving.documents import used_views
 
     found: dict[str, ViewFunction] = {}
-    for use in used_views(route.document.uses):
+    for use in used_views(document.uses):
         definition = from_document(use.details.definition)
         if not isinstance(definition, FeaturesDefinition) or (request_only and use.details.kind != "request"):
             continue
-        digest = route.document.sources.get(use.view)
+        digest = document.sources.get(use.view)
         folder = None if digest is None else kept.source(digest, backend)
         if folder is not None:
             _forget_modules(folder)
@@ -149,10 +172,10 @@ def _forget_modules(folder: Path) -> None:
             del sys.modules[name]
 
 
-def _warm_up(live: LiveRoute, predict: "Callable[[Matrix], Matrix]") -> None:
+def _warm_up(model: LiveModel, predict: "Callable[[Matrix], Matrix]") -> None:
     """Answer a row of nothing, so that the first request finds everything loaded. Raises what the model raises."""
     import numpy as np
 
-    answer = predict(np.full((1, len(live.document.features)), np.nan, np.float32))
+    answer = predict(np.full((1, len(model.document.features)), np.nan, np.float32))
     if answer.shape != (1,):
-        raise ClewError(f"{live.model} answers one row with {answer.shape}; an endpoint serves one probability a row")
+        raise ClewError(f"{model.name} answers one row with {answer.shape}; an endpoint serves one probability a row")

@@ -20,12 +20,12 @@ def _stored(document: RouteDocument) -> list[VersionRef]:
     return [VersionRef(use.view, use.number) for use in used_views(document.uses) if use.details.kind != "request"]
 
 
-def fill(context: Context, document: RouteDocument) -> None:
-    """Bring the document's views online, rows and all. Raises ``Unavailable`` for one that can't be filled: nothing has flipped then."""
-    views = _stored(document)
+def fill(context: Context, endpoint: str, documents: Iterable[RouteDocument]) -> None:
+    """Bring the documents' views online, rows and all. Raises ``Unavailable`` for one that can't be filled: nothing has flipped then."""
+    views = list(dict.fromkeys(view for document in documents for view in _stored(document)))
     if not views:
         return
-    waiting = pin_views(context, _owner(document.endpoint), views).waiting
+    waiting = pin_views(context, _owner(endpoint), views).waiting
     if waiting:
         raise Unavailable(f"the online rows of {waiting[0].view} can't be brought up to date: {waiting[0].reason}", view=waiting[0].view)
 

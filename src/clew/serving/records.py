@@ -8,7 +8,19 @@ import msgspec
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Record", "decode_record", "encode_record", "from_row", "to_frame"]
+__all__ = ["Other", "Record", "decode_record", "encode_record", "from_row", "to_frame"]
+
+
+class Other(msgspec.Struct, frozen=True, array_like=True):
+    """What the version that did not answer said of the same row, or why it said nothing. Fields as in ``Record``."""
+
+    number: int
+    features: bytes
+    views: dict[str, int]
+    missing: list[str]
+    probability: float | None
+    latency_us: int
+    error: str | None = None
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -33,6 +45,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     probability: float | None
     latency_us: int
     error: str | None = None
+    other: Other | None = None
+    """While a candidate is tried: the score of the one that did not answer. One frame holds both, so that no pair is ever torn."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -55,18 +69,29 @@ def to_frame(answers: Iterable[tuple[str, int, int, Record]]) -> "pl.DataFrame":
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "prediction_id": pl.String, "segment": pl.String, "offset": pl.Int64, "at": pl.Int64, "event_time": pl.Int64, "endpoint": pl.String,
         "epoch": pl.Int64, "model": pl.String, "number": pl.Int64, "row": pl.String, "features": pl.List(pl.Float32), "views": pl.String,
-        "missing": pl.List(pl.String), "probability": pl.Float64, "latency_us": pl.Int64, "error": pl.String,
+        "missing": pl.List(pl.String), "probability": pl.Float64, "latency_us": pl.Int64, "error": pl.String, "other_number": pl.Int64,
+        "other_features": pl.List(pl.Float32), "other_views": pl.String, "other_missing": pl.List(pl.String),
+        "other_probability": pl.Float64, "other_latency_us": pl.Int64, "other_error": pl.String,
     }  # fmt: skip
     rows = [
         (
             prediction_id, f"{segment:016x}", offset, record.at, record.event_time, record.endpoint, record.epoch, record.model,
             record.number, _text(record.row), np.frombuffer(record.features, "<f4").tolist(), _text(record.views), record.missing,
-            record.probability, record.latency_us, record.error,
+            record.probability, record.latency_us, record.error, *_other(record.other),
         )
         for prediction_id, segment, offset, record in answers
     ]  # fmt: skip
     instant = pl.Datetime("us", "UTC")
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("at").cast(instant), pl.col("event_time").cast(instant))
+
+
+def _other(other: Other | None) -> tuple[Any, ...]:
+    import numpy as np
+
+    if other is None:
+        return (None,) * 7
+    features = np.frombuffer(other.features, "<f4").tolist()
+    return other.number, features, _text(other.views), other.missing, other.probability, other.latency_us, other.error
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -93,4 +118,8 @@ def from_row(row: dict[str, Any]) -> Record:
         probability=row["probability"],
         latency_us=row["latency_us"],
         error=row["error"],
-    )
+        other=None if row["other_number"] is None else Other(
+            row["other_number"], np.asarray(row["other_features"], "<f4").tobytes(), msgspec.json.decode(row["other_views"]),
+            row["other_missing"], row["other_probability"], row["other_latency_us"], row["other_error"],
+        ),
+    )  # fmt: skip

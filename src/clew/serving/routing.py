@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from clew.errors import NotFound
 from clew.operations import Context
-from clew.serving.schema import Route, RouteDocument, endpoints, routes
+from clew.serving.schema import Candidate, Route, RouteDocument, endpoints, routes
 
 __all__ = ["as_route", "brief", "endpoint_row", "find_endpoint", "get_route", "named", "routes_of"]
 
@@ -38,12 +38,17 @@ def routes_of(context: Context, name: str) -> list[Route]:
 
 def as_route(row: Any, *, in_force: bool = False) -> Route:  # Any: a SQLAlchemy row
     document = msgspec.convert(row.document, RouteDocument)
-    return Route(row.endpoint, row.epoch, document, row.cause, row.ungated, row.reason, row.created_at, row.created_by, in_force)
+    candidate = None if row.candidate is None else msgspec.convert(row.candidate, Candidate)
+    return Route(
+        row.endpoint, row.epoch, document, row.cause, row.ungated, row.reason, row.created_at, row.created_by, in_force, candidate
+    )  # fmt: skip
 
 
 def brief(route: Route) -> Route:
     """For people: without the specifications that only a serving process reads."""
-    return replace(route, document=replace(route.document, uses=()))
+    tried = route.candidate
+    candidate = None if tried is None else replace(tried, document=replace(tried.document, uses=()))
+    return replace(route, document=replace(route.document, uses=()), candidate=candidate)
 
 
 def get_route(context: Context, name: str, epoch: int) -> Route:

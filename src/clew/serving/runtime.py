@@ -1,5 +1,6 @@
 """A route made ready to answer: rows in, features read, the model's answers out. No network, no log."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -7,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clew.clock import to_micros
 from clew.errors import ClewError
 from clew.serving.requests import RequestReader
-from clew.serving.schema import Route
+from clew.serving.schema import Route, RouteDocument
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from clew.serving.trying import LiveCandidate
+
     Matrix = NDArray[np.float32]
 
-__all__ = ["Answered", "DirectSource", "FeatureSource", "LiveRoute", "Predict"]
+__all__ = ["Answered", "DirectSource", "FeatureSource", "LiveModel", "LiveRoute", "Predict"]
 
 Predict = Callable[["Matrix"], "Matrix"]
 """``(n_rows, n_features)`` to the probabilities ``(n_rows,)`` of the label being true."""
@@ -58,37 +61,59 @@ class Answered:
     probabilities: "Matrix"
 
 
-class LiveRoute:
-    """One route, loaded. Immutable: a flip replaces the whole object, and a request keeps the one that it began with."""
+class LiveModel:
+    """One version, loaded: rows in, scores out. Immutable."""
 
-    def __init__(self, route: Route, source: FeatureSource, predict: Predict) -> None:
+    def __init__(self, document: RouteDocument, source: FeatureSource, predict: Predict) -> None:
+        self.document = document
+        self.name = f"{document.model}@{document.number}"
+        self.views = {view.view: view.number for view in document.views}
+        self._source = source
+        self._predict = predict
+
+    def answer(self, rows: Sequence[dict[str, Any]]) -> Answered:
+        """Answers for rows that a ``RequestReader`` has read."""
+        import numpy as np
+
+        matrix, missing = self._source.read(rows)
+        probabilities = self._predict(matrix)
+        if probabilities.shape != (len(rows),):
+            raise ClewError(f"{self.name} answered {probabilities.shape} for {len(rows)} rows; an endpoint serves one probability a row")
+        finite = np.isfinite(probabilities)
+        if not finite.all():
+            place = int((~finite).argmax())
+            raise ClewError(f"{self.name} answered row {place} with {probabilities[place]}, which is no answer", row=place)
+        return Answered(matrix, missing, probabilities)
+
+    def hindrances(self) -> list[str]:
+        """What keeps it from answering just now, in words; empty where nothing does."""
+        return self._source.hindrances()
+
+
+class LiveRoute:
+    """One route, loaded: the version that answers and, while one is tried, the candidate. Immutable: a flip replaces the whole object,
+    and a request keeps the one that it began with."""
+
+    def __init__(self, route: Route, champion: LiveModel, candidate: "LiveCandidate | None" = None) -> None:
         self.route = route
         self.epoch = route.epoch
         self.document = route.document
         self.requests = RequestReader(route.document.fields)
-        self.model = str(route.ref)
-        self.views = {view.view: view.number for view in route.document.views}
-        self._source = source
-        self._predict = predict
+        self.champion = champion
+        self.model = self.champion.name
+        self.views = self.champion.views
+        self.candidate = candidate
 
     def event_time(self, row: dict[str, Any]) -> int:
         """The row's event time in microseconds, 0 where the model has none."""
         return to_micros(row[self.document.time]) if self.document.time else 0
 
     def hindrances(self) -> list[str]:
-        """What keeps the route from answering just now, in words; it asks the online store."""
-        return self._source.hindrances()
+        """What keeps the endpoint from answering just now. A candidate is no hindrance: the champion answers what it can't."""
+        return self.champion.hindrances()
 
-    def answer(self, rows: Sequence[dict[str, Any]]) -> Answered:
-        """Answers for rows that ``requests`` has read."""
-        import numpy as np
-
-        matrix, missing = self._source.read(rows)
-        probabilities = self._predict(matrix)
-        if probabilities.shape != (len(rows),):
-            raise ClewError(f"{self.model} answered {probabilities.shape} for {len(rows)} rows; an endpoint serves one probability a row")
-        finite = np.isfinite(probabilities)
-        if not finite.all():
-            place = int((~finite).argmax())
-            raise ClewError(f"{self.model} answered row {place} with {probabilities[place]}, which is no answer", row=place)
-        return Answered(matrix, missing, probabilities)
+    def without_candidate(self) -> "LiveRoute":
+        """The same, with the champion alone."""
+        alone = copy.copy(self)
+        alone.candidate = None
+        return alone

@@ -7,11 +7,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from clew.catalog.schema import AssetVersion, GateVerdict, VersionRef
+from clew.definitions import GuardDefinition
 from clew.feature_store.schema import UsedView
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
-    "Acknowledgement", "Answer", "AnsweredFeature", "Compaction", "Endpoint", "EndpointStatus", "Explanation", "Minute", "RequestField",
+    "Acknowledgement", "Answer", "AnsweredFeature", "Candidate", "Compaction", "Endpoint", "EndpointStatus", "Explanation", "Minute", "OtherAnswer", "RequestField",
     "Route", "RouteDocument", "ServedView", "ServingProcess", "Truth", "compacted_segments", "endpoints", "routes", "served_routes",
     "serving_minutes", "serving_processes",
 ]  # fmt: skip
@@ -36,6 +37,7 @@ routes = sa.Table(
     sa.Column("endpoint", _NAME, primary_key=True),
     sa.Column("epoch", sa.Integer, primary_key=True),
     sa.Column("document", Json, nullable=False),
+    sa.Column("candidate", Json, nullable=True),
     sa.Column("cause", sa.String(16), nullable=False),
     sa.Column("ungated", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
@@ -92,7 +94,8 @@ compacted_segments = sa.Table(
 )
 """Segments of the prediction log whose frames are rows of the table of predictions, as of a version of it."""
 
-Cause = Literal["deploy", "rollback"]
+Cause = Literal["deploy", "rollback", "candidate", "closed"]
+"""Why a route was made: a version took over, the one before came back, a candidate was let in or moved on, or a candidate was closed."""
 State = Literal["loaded", "serving", "failed"]
 
 
@@ -137,6 +140,24 @@ class RouteDocument:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A version that is tried beside the one that answers. Both score every request, so that they can be compared on the same rows.
+
+    It answers the ``share`` of the keys that ``salt`` picks, none of them in shadow. ``guard`` closes it, and so does a feature outside
+    its declared bounds; the champion answers what it refuses.
+    """
+
+    document: RouteDocument
+    salt: str
+    share: float = 0.0
+    guard: GuardDefinition | None = None
+
+    @property
+    def ref(self) -> VersionRef:
+        return VersionRef(self.document.model, self.document.number)
+
+
+@dataclass(frozen=True)
 class Route:
     """One route of an endpoint. Epochs count up and are never used again; a rollback is a new epoch with an old document."""
 
@@ -149,10 +170,16 @@ class Route:
     created_at: datetime
     created_by: str
     in_force: bool = False
+    candidate: Candidate | None = None
 
     @property
     def ref(self) -> VersionRef:
         return VersionRef(self.document.model, self.document.number)
+
+    def document_of(self, number: int) -> RouteDocument:
+        """The document by which a version answered under this route: the candidate's, or the champion's."""
+        tried = self.candidate
+        return tried.document if tried is not None and tried.document.number == number else self.document
 
 
 @dataclass(frozen=True)
@@ -225,6 +252,16 @@ class Truth:
 
 
 @dataclass(frozen=True)
+class OtherAnswer:
+    """What the version that did not answer said of the same row: the candidate in shadow, or the champion behind a canary's answer."""
+
+    number: int
+    probability: float | None
+    latency_us: int
+    error: str | None
+
+
+@dataclass(frozen=True)
 class Answer:
     """One answered row, or one error, as the prediction log keeps it."""
 
@@ -242,6 +279,7 @@ class Answer:
     latency_us: int
     error: str | None
     truth: Truth
+    other: OtherAnswer | None = None
 
 
 @dataclass(frozen=True)

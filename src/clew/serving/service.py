@@ -1,6 +1,7 @@
 """Endpoints and their routes: deploying, rolling back, and what serving processes report."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,8 @@ import sqlalchemy as sa
 from clew.catalog import service as catalog
 from clew.catalog.schema import aliases
 from clew.clock import wall_now
-from clew.definitions import EndpointDefinition, from_document
-from clew.errors import Conflict, Invalid, NotFound
+from clew.definitions import EndpointDefinition, GuardDefinition, from_document
+from clew.errors import Conflict, Invalid, NotFound, Refused
 from clew.identifiers import check_slug
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.registry.service import model_version
@@ -18,6 +19,7 @@ from clew.serving import answers, documents, explaining, gating, online
 from clew.serving.routing import as_route, brief, endpoint_row, find_endpoint, get_route, named, routes_of
 from clew.serving.schema import (
     Acknowledgement,
+    Candidate,
     Cause,
     Endpoint,
     EndpointStatus,
@@ -34,8 +36,9 @@ from clew.serving.schema import (
 from clew.storage.events import emit
 
 __all__ = [
-    "CHAMPION", "answers", "deploy", "deploy_ungated", "endpoint_status", "explaining", "list_endpoints", "list_serving_processes",
-    "live_epochs", "live_routes", "report_serving", "rollback", "route_history", "whole_route",
+    "CHAMPION", "answers", "close_candidate", "deploy", "deploy_ungated", "endpoint_status", "explaining", "list_endpoints", "list_serving_processes",
+    "live_epochs", "live_routes", "report_serving", "rollback", "route_history", "try_candidate",
+    "try_candidate_ungated", "whole_route",
 ]  # fmt: skip
 
 CHAMPION = "champion"
@@ -74,7 +77,7 @@ def _deploy(context: Context, name: str, reference: str, reason: str, *, ungated
         current = find_endpoint(inside, name)
         if current is not None:
             route = get_route(inside, name, current.epoch)
-            if route.document == document:
+            if route.document == document and route.candidate is None:
                 return brief(route)
     return _put_route(context, document, "deploy", reason, ungated=ungated)
 
@@ -92,16 +95,106 @@ def _check_endpoint(context: Context, name: str, model: str) -> None:
         raise Invalid(f"the endpoint {name!r} serves {wanted!r}, not {model!r}; deploy a version of {wanted!r}, or to another endpoint")
 
 
+@operation("PUT /projects/{project}/endpoints/{name}/candidate", permission="serving.deploy", kind="staged")
+def try_candidate(
+    context: Context, name: str, reference: str, salt: str, share: float = 0.0, guard: GuardDefinition | None = None, reason: str = ""
+) -> Route:
+    """Let a version that passed its gates score every request beside the one that answers, and answer a share of the keys.
+
+    The same version again moves on: with another share, and the same salt, so that a key which it answers stays with it.
+    Raises ``Refused`` without a passed gate, ``Conflict`` while another candidate is tried.
+    """
+    return _try(context, name, reference, salt, share, guard, reason, ungated=False)
+
+
+@operation("PUT /projects/{project}/endpoints/{name}/candidate-ungated", permission="serving.deploy_ungated", kind="staged")
+def try_candidate_ungated(
+    context: Context, name: str, reference: str, salt: str, reason: str, share: float = 0.0, guard: GuardDefinition | None = None
+) -> Route:
+    """The same without a gate's word, for a reason that stays on record."""
+    if not reason.strip():
+        raise Invalid("a candidate without a gate needs a reason: --reason says it on the command line")
+    return _try(context, name, reference, salt, share, guard, reason, ungated=True)
+
+
+def _try(
+    context: Context, name: str, reference: str, salt: str, share: float, guard: GuardDefinition | None, reason: str, *, ungated: bool
+) -> Route:
+    if not 0 <= share < 1:
+        raise Invalid(f"a candidate's share is {share}; it lies from 0, a shadow, to below 1: deploy a version that is to answer all")
+    with context.reading() as inside:
+        current = get_route(inside, name, endpoint_row(inside, name).epoch)
+        version = catalog.resolve(inside, reference)
+        found = model_version(inside, version.name, version.number)
+        _check_endpoint(inside, name, version.name)
+        if not ungated:
+            gating.require_passed(inside, found)
+        document = documents.make(inside, name, found)
+    tried = current.candidate
+    if document.number == current.document.number:
+        raise Conflict(f"{version.ref} answers at the endpoint {name!r} already")
+    if tried is not None and tried.ref != version.ref:
+        raise Conflict(f"{tried.ref} is tried at the endpoint {name!r} already; let it end, or `clew rollback {name}` first")
+    _check_same_question(current.document, document)
+    candidate = Candidate(document, salt, share, guard)
+    if candidate == tried:
+        return brief(current)
+    return _put_route(context, current.document, "candidate", reason, ungated=current.ungated, candidate=candidate, after=current.epoch)
+
+
+def _check_same_question(champion: RouteDocument, candidate: RouteDocument) -> None:
+    """Requests are asked in the champion's fields: what a candidate needs beside them nobody would give."""
+    for what, one, other in (("key", champion.key, candidate.key), ("event time", champion.time, candidate.time)):
+        if one != other:
+            raise Refused(
+                f"the candidate's {what} is {other}, and requests to {champion.endpoint!r} name {one}; deploy it to another endpoint"
+            )
+    asked = {field.name: field.dtype for field in champion.fields}
+    for field in candidate.fields:
+        if field.name not in asked:
+            raise Refused(
+                f"the candidate takes the request field {field.name!r}, which requests to {champion.endpoint!r} don't name yet; "
+                "a version that asks for more is deployed to an endpoint of its own, or at once",
+                field=field.name,
+            )
+        if asked[field.name] != field.dtype:
+            raise Refused(f"the candidate takes {field.name!r} as {field.dtype}, requests name it as {asked[field.name]}", field=field.name)
+
+
+@operation("POST /projects/{project}/endpoints/{name}/candidate/close", permission="serving.report", kind="staged")
+def close_candidate(context: Context, name: str, epoch: int, reason: str, cause: str = "") -> Route:
+    """End the trial of the candidate that the route of this epoch has; the champion answers all. Without one, the route that there is.
+
+    A serving process says so of a candidate that its guard has closed already (``cause`` is then ``guard``).
+    """
+    with context.reading() as inside:
+        current = get_route(inside, name, endpoint_row(inside, name).epoch)
+        asked = get_route(inside, name, epoch)
+    tried, meant = current.candidate, asked.candidate
+    if tried is None or meant is None or tried.ref != meant.ref or tried.salt != meant.salt:
+        return brief(current)  # it is closed, or promoted, or another one is tried by now
+    event = {"version": str(tried.ref), "salt": tried.salt, "reason": reason, "by": cause or "person"}
+    return _put_route(
+        context, current.document, "closed", reason, ungated=current.ungated, after=current.epoch, also=("candidate.closed", event)
+    )
+
+
 @operation("POST /projects/{project}/endpoints/{name}/rollback", permission="serving.deploy", kind="staged")
 def rollback(context: Context, name: str, reason: str = "") -> Route:
-    """Go back to the document that the route had before the last deploy that still stands. Raises ``Conflict`` where there is none."""
+    """Go back to the document that the route had before the last deploy that still stands. Raises ``Conflict`` where there is none.
+
+    While a candidate is tried, going back is to close it: the champion has not changed.
+    """
     with context.reading() as inside:
-        endpoint_row(inside, name)
+        current = get_route(inside, name, endpoint_row(inside, name).epoch)
+    if current.candidate is not None:
+        return close_candidate(context, name, current.epoch, reason or "rolled back by hand")
+    with context.reading() as inside:
         standing: list[Route] = []
         for route in routes_of(inside, name):
             if route.cause == "deploy":
                 standing.append(route)
-            else:
+            elif route.cause == "rollback":
                 standing.pop()
         if len(standing) < 2:
             raise Conflict(f"the endpoint {name!r} has no earlier route to go back to; `clew deploy` names another version")
@@ -109,18 +202,33 @@ def rollback(context: Context, name: str, reason: str = "") -> Route:
     return _put_route(context, back.document, "rollback", reason, ungated=back.ungated)
 
 
-def _put_route(context: Context, document: RouteDocument, cause: Cause, reason: str, *, ungated: bool) -> Route:
-    """Fill the online store for the document's views first, then make the route and move the alias in one transaction."""
-    online.fill(context, document)
+def _put_route(
+    context: Context,
+    document: RouteDocument,
+    cause: Cause,
+    reason: str,
+    *,
+    ungated: bool,
+    candidate: Candidate | None = None,
+    after: int | None = None,
+    also: tuple[str, dict[str, Any]] | None = None,
+) -> Route:
+    """Fill the online store for the documents' views first, then make the route and move the alias in one transaction.
+
+    ``after`` is the epoch that the new route must follow, where it was made from the one in force: ``Conflict`` if another came between.
+    """
+    online.fill(context, document.endpoint, [document] if candidate is None else [document, candidate.document])
 
     def write(inside: Context) -> Route:
         current = find_endpoint(inside, document.endpoint)
         epoch = 1 if current is None else current.epoch + 1
+        if after is not None and epoch != after + 1:
+            raise Conflict(f"the route of {document.endpoint!r} was changed meanwhile; look at it, and try again", epoch=epoch - 1)
         now = wall_now()
         inside.db.execute(
             sa.insert(routes).values(
-                project=inside.project, endpoint=document.endpoint, epoch=epoch, document=document, cause=cause, ungated=ungated,
-                reason=reason, created_at=now, created_by=inside.actor,
+                project=inside.project, endpoint=document.endpoint, epoch=epoch, document=document, candidate=candidate, cause=cause,
+                ungated=ungated, reason=reason, created_at=now, created_by=inside.actor,
             )
         )  # fmt: skip
         if current is None:
@@ -129,11 +237,18 @@ def _put_route(context: Context, document: RouteDocument, cause: Cause, reason: 
         else:
             inside.db.execute(named(sa.update(endpoints), inside, document.endpoint).values(epoch=epoch))
         _move_champion(inside, document)
-        emit(inside, "route.changed", document.endpoint, {"epoch": epoch, "version": f"{document.model}@{document.number}", "cause": cause})
+        body = {"epoch": epoch, "version": f"{document.model}@{document.number}", "cause": cause}
+        if candidate is not None:
+            body |= {"candidate": str(candidate.ref), "share": candidate.share}
+        emit(inside, "route.changed", document.endpoint, body)
+        if also is not None:
+            emit(inside, also[0], document.endpoint, {"epoch": epoch, **also[1]})
         return get_route(inside, document.endpoint, epoch)
 
     route = context.run_write(write)
-    online.release(context, document.endpoint, [kept.document for kept in _kept(context, document.endpoint)])
+    kept = _kept(context, document.endpoint)
+    tried = [one.candidate.document for one in kept if one.candidate is not None]
+    online.release(context, document.endpoint, [*(one.document for one in kept), *tried])
     return brief(route)
 
 
@@ -153,7 +268,8 @@ def _kept(context: Context, name: str) -> list[Route]:
     """The route in force and the one that a rollback would bring back: their views stay online."""
     with context.reading() as inside:
         found = routes_of(inside, name)
-    return [*found[-1:], *[route for route in found if route.cause == "deploy"][-2:]]
+    before = [replace(route, candidate=None) for route in found if route.cause == "deploy"][-2:]
+    return [*found[-1:], *before]
 
 
 @operation("GET /projects/{project}/routes", permission="serving.read", kind="read")

@@ -217,6 +217,7 @@ def upgrade() -> None:
         sa.Column("endpoint", sa.String(length=128), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("candidate", sa.Text(), nullable=True),
         sa.Column("cause", sa.String(length=16), nullable=False),
         sa.Column("ungated", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),

@@ -1,0 +1,95 @@
+"""A candidate beside the champion: it scores every row in a thread of its own, within a time, and whatever it does, requests are answered."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from clew.errors import ClewError, OutOfBounds
+from clew.serving.guarding import LocalGuard, Trial
+from clew.serving.runtime import LiveModel
+from clew.serving.schema import Candidate
+from clew.serving.splitting import falls_to_candidate
+
+__all__ = ["LiveCandidate", "Scored"]
+
+_SHORTEST_SECONDS = 1.0
+_PATIENCE = 20
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the candidate said of one row: a score, or an error. ``features`` as the model got them, float32."""
+
+    features: bytes
+    missing: list[str]
+    probability: float | None
+    latency_us: int
+    error: str | None = None
+    bounds: bool = False
+
+
+class LiveCandidate:
+    """A version on trial. The event loop asks it; ``score`` does not raise.
+
+    One thread computes, so a candidate that hangs holds nothing but that thread: rows that wait for it go to the champion after
+    ``timeout_seconds``, and the guard closes it. The thread is left to itself then; it can't be ended from outside.
+    """
+
+    def __init__(self, candidate: Candidate, model: LiveModel, *, timeout_seconds: float | None = None) -> None:
+        self.candidate = candidate
+        self.model = model
+        self.closed = ""
+        """Why it answers nobody any more; empty while it is tried."""
+        self._guard = LocalGuard(candidate.guard)
+        limit = candidate.guard.p95_ms if candidate.guard is not None else None
+        self._timeout = timeout_seconds or max(_SHORTEST_SECONDS, _PATIENCE * (limit or 0.0) / 1_000)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"candidate-{model.document.endpoint}")
+
+    def answers(self, row: dict[str, Any]) -> bool:
+        """Whether the row's key is one of those that the candidate answers."""
+        tried = self.candidate
+        return tried.share > 0 and falls_to_candidate(tried.salt, [row[name] for name in self.model.document.key or row], tried.share)
+
+    async def score(self, rows: Sequence[dict[str, Any]]) -> list[Scored]:
+        """A score or an error for each row, in order."""
+        began = time.perf_counter_ns()
+        try:
+            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, self._score, rows), self._timeout)
+        except TimeoutError:
+            return [_failed(began, f"no answer within {self._timeout:g} s")] * len(rows)
+        except RuntimeError as error:  # closed while the request was under way
+            return [_failed(began, str(error))] * len(rows)
+
+    def observe(self, scored: Scored, champion: float) -> str | None:
+        """Tell the guard of one row; why the candidate must be closed, or ``None``."""
+        return self._guard.observe(Trial(champion, scored.probability, scored.latency_us, scored.error, scored.bounds))
+
+    def close(self, reason: str) -> None:
+        """Let it score no more; a row that it computes just now is not waited for."""
+        self.closed = reason
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _score(self, rows: Sequence[dict[str, Any]]) -> list[Scored]:
+        began = time.perf_counter_ns()
+        try:
+            answered = self.model.answer(rows)
+        except Exception as error:  # a candidate may fail in any way, and none of them is the client's
+            if len(rows) == 1:
+                return [_failed(began, _words(error), bounds=isinstance(error, OutOfBounds))]
+            return [scored for row in rows for scored in self._score([row])]  # one bad row is not the others' fault
+        latency_us = (time.perf_counter_ns() - began) // 1_000
+        return [
+            Scored(answered.matrix[place].tobytes(), answered.missing[place], float(answered.probabilities[place]), latency_us)
+            for place in range(len(rows))
+        ]
+
+
+def _failed(began: int, error: str, *, bounds: bool = False) -> Scored:
+    return Scored(b"", [], None, (time.perf_counter_ns() - began) // 1_000, error, bounds)
+
+
+def _words(error: Exception) -> str:
+    return f"{error.code}: {error.message}" if isinstance(error, ClewError) else f"{type(error).__name__}: {error}"
