@@ -6,7 +6,7 @@ import { Linked } from "../catalog/links";
 import { count, moment } from "../design/format";
 import { Heading, Panel } from "../design/Panel";
 import { Pill } from "../design/Pill";
-import { Command, Empty, Ready } from "../design/States";
+import { Command, Empty, Ready, Trouble, Waiting } from "../design/States";
 import { missingViews } from "../serving/missing";
 import { type Happened, Performance } from "../serving/Performance";
 import { useWindows } from "../serving/useWindows";
@@ -43,12 +43,13 @@ function OverviewPage() {
   const failed = useRead("/api/v1/projects/{project}/runs", { project, filter: 'status in ("failed", "lost")', limit: 10 });
   const events = useRead("/api/v1/projects/{project}/events", { project, newest_first: true, limit: 200 });
   const names = endpoints.data?.items.map((endpoint) => endpoint.name) ?? [];
-  const statuses = useQueries({
+  const asking = useQueries({
     queries: names.map((name) => ({
       queryKey: ["/api/v1/projects/{project}/endpoints/{name}", { project, name }],
       queryFn: () => read("/api/v1/projects/{project}/endpoints/{name}", { project, name }),
     })),
-  }).flatMap((query) => (query.data ? [query.data] : []));
+  });
+  const statuses = asking.flatMap((query) => (query.data ? [query.data] : []));
   const first = names[0];
   const answers = useRead(
     "/api/v1/projects/{project}/endpoints/{name}/answers",
@@ -79,6 +80,10 @@ function OverviewPage() {
     missing,
     datasets: datasets.data?.items ?? [],
   });
+  // The conclusion comes first, so it waits for what it is drawn from.
+  const unread = [endpoints, experiments, ...asking].find((query) => query.error && !query.data);
+  if (unread?.error) return <Trouble error={unread.error} retry={() => void unread.refetch()} />;
+  if ([endpoints, experiments, ...asking].some((query) => !query.data)) return <Waiting for="how the project is" />;
   const runs = experiments.data?.reduce((sum, one) => sum + one.runs, 0) ?? 0;
   return (
     <Ready query={assets} what="the project">

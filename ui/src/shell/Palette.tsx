@@ -1,5 +1,5 @@
 import * as Dialog from "@radix-ui/react-dialog";
-import { useNavigate } from "@tanstack/react-router";
+import { useNavigate, useRouter } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useRead } from "../api/queries";
 import { useFocusReturn } from "../design/focus";
@@ -104,6 +104,8 @@ function useItems(project: string): Item[] {
   const assets = useRead("/api/v1/projects/{project}/assets", { project, limit: 1000 });
   const endpoints = useRead("/api/v1/projects/{project}/endpoints", { project });
   const runs = useRead("/api/v1/projects/{project}/runs", { project, limit: 200 });
+  const views = useRead("/api/v1/projects/{project}/saved-views", { project });
+  const { history } = useRouter();
   return useMemo(() => {
     const pages: Item[] = PAGES.map((page) => ({
       label: page.label,
@@ -129,6 +131,12 @@ function useItems(project: string): Item[] {
       hint: run.title ?? run.experiment ?? run.status,
       go: () => void navigate({ to: "/projects/$project/runs/$runId", params: { project, runId: run.id } }),
     }));
+    const saved: Item[] = (views.data?.items ?? []).map((view) => ({
+      label: view.name,
+      kind: "view",
+      hint: `of ${view.page}`,
+      go: () => history.push(`/projects/${encodeURIComponent(project)}/${view.page}?${view.address}&view=${encodeURIComponent(view.name)}`),
+    }));
     const commands: Item[] = (["light", "dark", "system"] as const).map((theme) => ({
       label: `Colours: ${theme}`,
       kind: "command",
@@ -139,8 +147,8 @@ function useItems(project: string): Item[] {
       kind: "command",
       go: () => void navigator.clipboard.writeText(location.href).catch(() => undefined),
     });
-    return [...pages, ...named, ...served, ...executed, ...commands];
-  }, [assets.data, endpoints.data, runs.data, navigate, project]);
+    return [...pages, ...named, ...served, ...saved, ...executed, ...commands];
+  }, [assets.data, endpoints.data, runs.data, views.data, navigate, history, project]);
 }
 
 /** What typed text names by itself: `late@7`, a run's or a prediction's id. */

@@ -141,7 +141,11 @@ function RunsPage() {
             />
           ) : (
             <Empty title={wrong ? "The filter can't be read" : "No run is like that"}>
-              {total ? `${count(total, "run")} in this project; none passes the filter.` : "Loosen the filter."}
+              {wrong
+                ? "Above stands where it stops making sense."
+                : total
+                  ? `${count(total, "run")} in this project; none passes the filter.`
+                  : "Loosen the filter."}
             </Empty>
           )}
           <div className="runs-foot">
