@@ -57,8 +57,8 @@ def test_features_from_redis_are_those_from_lmdb_and_have_no_skew(served, sqlite
         records = [find_record(inside, identifier) for identifier in served.identifiers]
     rows = [from_lmdb.requests.convert([record.row])[0] for record in records]
     logged = np.stack([np.frombuffer(record.features, np.float32) for record in records])
-    np.testing.assert_array_equal(logged, from_lmdb.answer(rows).matrix)
-    np.testing.assert_array_equal(logged, served.front.live["late"].answer(rows).matrix)
+    np.testing.assert_array_equal(logged, from_lmdb.champion.answer(rows).matrix)
+    np.testing.assert_array_equal(logged, served.front.live["late"].champion.answer(rows).matrix)
     assert np.isfinite(logged).mean() > 0.5
 
 
