@@ -51,6 +51,13 @@ def test_worse_means_that_the_whole_interval_lies_above_the_threshold() -> None:
     assert paired_regret(champion, np.zeros(1_400), blocks, threshold=low + 1e-6).word == "not worse"
 
 
+def test_many_looks_share_the_level_of_one() -> None:
+    daily, blocks = np.random.default_rng(3).normal(0.01, 0.02, 28), days_of(28)
+    found = paired_regret(np.repeat(daily, 50), np.zeros(1_400), blocks, looks=10).mean
+    assert found is not None and found.level == pytest.approx(0.995)
+    assert found.low == pytest.approx(stats.ttest_1samp(daily, 0).confidence_interval(0.995).low)
+
+
 @pytest.mark.parametrize(("count", "word"), [(1, "not enough data yet"), (13, "not enough data yet"), (14, "worse")])
 def test_under_fourteen_days_nothing_is_said(count: int, word: str) -> None:
     blocks = days_of(count)
@@ -82,3 +89,5 @@ def test_unpaired_and_unlabelled_rows_are_refused() -> None:
         paired_regret([0.1, np.nan], [0.1, 0.2], np.array([1, 2]))
     with pytest.raises(Invalid, match="at least two"):
         paired_regret([0.1], [0.1], np.array([1]), window=1)
+    with pytest.raises(Invalid, match="at least one look"):
+        paired_regret([0.1], [0.1], np.array([1]), looks=0)

@@ -20,6 +20,7 @@ DeLong, DeLong and Clarke-Pearson (1988) for AUC as ordered pairs: see ``clew.pi
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -149,10 +150,7 @@ def _look(
     if looks < 1 or not 0 < rate < 1:
         raise Invalid(f"a run has at least one look and a rate between 0 and 1, not {looks} and {rate:g}")
     blocks, chosen, level = len(inside), int(inside.sum()), rate / looks
-    order = np.argpartition(np.random.default_rng(seed).random((_SHUFFLES, blocks)), chosen - 1, axis=1)[:, :chosen]
-    weights = np.zeros((_SHUFFLES, blocks))
-    np.put_along_axis(weights, order, 1.0, axis=1)
-    weights = np.vstack([inside.astype(np.float64), weights])
+    weights = np.vstack([inside, _shuffles(blocks, chosen, seed)]).astype(np.float64)
     windows, references = figure(weights), figure(1 - weights)
     badness = (windows - references) if higher_is_worse else (references - windows)
     # Where a figure can't be had, the shuffle counts against an alarm. The small slack makes equal choices equal in spite of rounding.
@@ -167,3 +165,12 @@ def _look(
         worst = np.sort(np.where(np.isnan(badness), np.inf, badness))[::-1][min(int(level * len(badness)), len(badness) - 1)]
         threshold = float(references[0] + worst if higher_is_worse else references[0] - worst)
     return Look(word, float(references[0]), float(windows[0]), threshold, p_value, level, blocks - chosen, chosen, rows)
+
+
+@lru_cache(maxsize=4)  # the looks of a run share them; a megabyte each
+def _shuffles(blocks: int, chosen: int, seed: int) -> npt.NDArray[np.bool_]:
+    order = np.argpartition(np.random.default_rng(seed).random((_SHUFFLES, blocks)), chosen - 1, axis=1)[:, :chosen]
+    inside = np.zeros((_SHUFFLES, blocks), dtype=np.bool_)
+    np.put_along_axis(inside, order, values=True, axis=1)
+    inside.flags.writeable = False
+    return inside

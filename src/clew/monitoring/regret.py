@@ -3,8 +3,9 @@
 This is where benefit is measured, over months of served rows, since neither a gate nor a canary is long enough to see it. Both models answer
 the same rows and each was trained on older ones only, so that a season that is hard for both counts for neither.
 
-The interval is right for one look at a window that was chosen beforehand, such as the last 28 days when a refresh is due. Looked at every
-day, *worse* comes up by chance more often: see ``docs/explanation/error-rates.md``.
+A verdict is for windows that were chosen beforehand, such as the 28 days before each refresh. Say how many such looks a run has, and the
+level is that of all of them together (Bonferroni). A verdict that is read every day comes up *worse* by chance in most runs: see
+``docs/explanation/error-rates.md``.
 
 Sources
 -------
@@ -62,8 +63,11 @@ def paired_regret(
     window: int = 28,
     threshold: float = 0.0,
     level: float = 0.95,
+    looks: int = 1,
 ) -> Regret:
     """Regret of the champion's losses against the other's on the same matured rows, ``(n,)`` each; the window is the newest blocks.
+
+    ``looks`` is how many windows the run has, this one among them: the interval is the wider for it.
 
     >>> days = np.repeat(np.arange(20), 50)
     >>> found = paired_regret(np.full(1_000, 0.42), np.full(1_000, 0.40), days, threshold=0.005)
@@ -77,6 +81,8 @@ def paired_regret(
         raise Invalid(f"losses are finite numbers; row {int(np.argmin(np.isfinite(differences)))} has none. Leave unlabelled rows out")
     if window < 2:
         raise Invalid(f"an interval over blocks needs a window of at least two of them, not {window}")
+    if looks < 1:
+        raise Invalid(f"a run has at least one look, not {looks}")
     numbers, codes = np.unique(blocks, return_inverse=True)
     counts = np.bincount(codes, minlength=len(numbers))
     sums = np.bincount(codes, weights=differences, minlength=len(numbers))
@@ -86,7 +92,7 @@ def paired_regret(
     )
     recent = codes >= len(numbers) - window
     held = min(window, len(numbers))
-    mean = blocked_mean(differences[recent], blocks[recent], level=level) if held > 1 else None
+    mean = blocked_mean(differences[recent], blocks[recent], level=1 - (1 - level) / looks) if held > 1 else None
     per_block = float(sums[-window:].sum()) / held if held else 0.0
     return Regret(_word(mean, held, threshold), mean, threshold, per_block, float(sums.sum()), held, int(recent.sum()), by_block)
 
