@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, make_url
 
 from clew.clock import from_micros, to_micros
-from clew.errors import Invalid, StorageFull, Unavailable
+from clew.errors import ClewError, Invalid, StorageFull, Unavailable
 
 __all__ = ["Database", "Instant", "Json", "metadata"]
 
@@ -39,6 +39,8 @@ _ATTEMPTS = 12
 _ATTEMPTS_FREE = 2
 _TURNS_KEY = 0x636C6577_7475726E  # "clewturn"
 _BUSY_SECONDS = 30
+_MISFITS = (OverflowError, UnicodeEncodeError)
+"""What a driver raises, by itself or wrapped, for a value that it can't send."""
 _SERIALISATION_FAILURES = {"40001", "40P01", "23505"}
 
 
@@ -187,19 +189,38 @@ def _relax_commits(connection: Any, record: object) -> None:  # Any: psycopg's c
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The driver's words for *full* and *not there* in ours."""
+    """What a caller can mend, or wait for, in our words; the rest flies as it is."""
     try:
         yield
-    except OverflowError as error:
-        raise Invalid("a number of the request is too large for the database: whole numbers reach 2**63 - 1") from error
-    except sa.exc.DataError as error:
-        raise Invalid(f"a value of the request does not fit the database: {str(error.orig).splitlines()[0]}") from error
-    except sa.exc.OperationalError as error:
-        text = str(error.orig)
-        if "disk is full" in text or "disk I/O error" in text or "No space left" in text:
-            raise StorageFull("the disk of the database is full; nothing of this call was kept. Free some space and try again") from error
-        if "database is locked" in text:
-            raise Unavailable(f"the database was busy for {_BUSY_SECONDS} s; try again") from error
-        if "connection" in text.lower() and getattr(error.orig, "sqlstate", None) is None and "sqlite" not in type(error.orig).__module__:
-            raise Unavailable(f"the database can't be reached: {text.splitlines()[0]}") from error
-        raise
+    except (sa.exc.StatementError, *_MISFITS) as error:
+        ours = _in_our_words(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _in_our_words(error: Exception) -> ClewError | None:
+    """``None`` when it is neither the caller's nor the machine's, but a defect of ours."""
+    if isinstance(error, OverflowError):
+        return Invalid("a number of the request is too large for the database: whole numbers reach 2**63 - 1")
+    if isinstance(error, UnicodeEncodeError):
+        return Invalid(f"a text of the request holds half of a surrogate pair at {error.start}: {error.object[:40]!a}")
+    if isinstance(error, sa.exc.DataError):
+        return Invalid(f"a value of the request does not fit the database: {str(error.orig).splitlines()[0]}")
+    if isinstance(error, sa.exc.OperationalError):
+        return _unavailable(error)
+    if isinstance(error, sa.exc.StatementError) and isinstance(error.orig, ClewError):  # of a column's own type
+        return type(error.orig)(error.orig.message, **error.orig.details)
+    return _in_our_words(error.orig) if isinstance(error, sa.exc.StatementError) and isinstance(error.orig, _MISFITS) else None
+
+
+def _unavailable(error: sa.exc.OperationalError) -> ClewError | None:
+    """The driver's words for *full* and *not there* in ours; ``None`` when it says something else."""
+    text = str(error.orig)
+    if "disk is full" in text or "disk I/O error" in text or "No space left" in text:
+        return StorageFull("the disk of the database is full; nothing of this call was kept. Free some space and try again")
+    if "database is locked" in text:
+        return Unavailable(f"the database was busy for {_BUSY_SECONDS} s; try again")
+    if "connection" in text.lower() and getattr(error.orig, "sqlstate", None) is None and "sqlite" not in type(error.orig).__module__:
+        return Unavailable(f"the database can't be reached: {text.splitlines()[0]}")
+    return None

@@ -29,6 +29,8 @@ _POINT_BYTES = HEADER.size + POINT.size
 _POINT_HEAD = Kind.POINT << 24 | POINT.size
 _POINTS = np.dtype([("crc", "<u4"), ("head", "<u4"), ("name", "<u2"), ("step", "<i8"), ("time", "<i8"), ("value", "<f8")])
 _MAX_TEXT = 100_000
+_NAMES_AT_ONCE = 1_000
+"""A statement of SQLite takes 32,766 values, one of PostgreSQL 65,535."""
 
 
 def take_frames(context: Context, run_id: str, writer: str, offset: int, content: bytes) -> int:
@@ -127,6 +129,8 @@ class _Run:
         for kind, payload in blocks:
             if isinstance(payload, np.ndarray):
                 arrays.append(payload)
+            elif kind is Kind.POINT:
+                raise Invalid(f"a frame of a point has {len(payload)} bytes, and a point has {POINT.size}")
             elif kind is Kind.NAME:
                 self._names.append(_text(payload))
             elif kind is Kind.OUTPUT:
@@ -158,7 +162,7 @@ class _Run:
             raise Invalid(f"a frame {kind.name.lower()} holds a NUL character, which no database keeps in a text")
         try:
             document = msgspec.json.decode(payload, type=_DOCUMENTS[kind])
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # malformed, of another shape, no UTF-8, or nested too deeply
             raise Invalid(f"a frame {kind.name.lower()} can't be read: {error}") from error
         takes: dict[Kind, Callable[[Any], None]] = {  # Any: each takes the type that its kind was decoded as
             Kind.START: self._start, Kind.PARAMS: self._params, Kind.TAGS: self._tags, Kind.ARTIFACT: self._artifact,
@@ -176,7 +180,7 @@ class _Run:
         emit(self._context, "run.started", self._id, {"title": document.title, "experiment": document.experiment})
 
     def _params(self, document: dict[str, Any]) -> None:
-        self._db.execute(sa.delete(run_params).where(run_params.c.run_id == self._id, run_params.c.name.in_(list(document))))
+        self._forget(run_params, list(document))
         rows = [
             {"run_id": self._id, "name": name, "value": value, "text": _words(value), "number": _number(value)}
             for name, value in document.items()
@@ -185,10 +189,15 @@ class _Run:
             self._db.execute(sa.insert(run_params), rows)
 
     def _tags(self, document: dict[str, Any]) -> None:
-        self._db.execute(sa.delete(run_tags).where(run_tags.c.run_id == self._id, run_tags.c.name.in_(list(document))))
+        self._forget(run_tags, list(document))
         rows = [{"run_id": self._id, "name": name, "value": _words(value)} for name, value in document.items()]
         if rows:
             self._db.execute(sa.insert(run_tags), rows)
+
+    def _forget(self, table: sa.Table, names: list[str]) -> None:
+        for begin in range(0, len(names), _NAMES_AT_ONCE):
+            some = names[begin : begin + _NAMES_AT_ONCE]
+            self._db.execute(sa.delete(table).where(table.c.run_id == self._id, table.c.name.in_(some)))
 
     def _artifact(self, document: _Artifact) -> None:
         if not owns_blob(self._context, document.digest):
