@@ -95,7 +95,7 @@ function Drawn({ graph, here }: { graph: Schemas["LineageGraph"]; here: string }
             nodeTypes={NODE_TYPES}
             colorMode={shade}
             fitView
-            fitViewOptions={narrow ? { maxZoom: 0.8, minZoom: 0.6, nodes: [{ id: here }] } : { maxZoom: 1, padding: 0.08 }}
+            fitViewOptions={narrow ? { maxZoom: 0.5, nodes: [{ id: here }] } : { maxZoom: 1, padding: 0.08 }}
             minZoom={0.2}
             nodesDraggable={false}
             nodesConnectable={false}

@@ -153,9 +153,16 @@ function instant(seconds: number, step: number): string {
   return at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
+const UNITS = [
+  [1e9, 1e9, "G"],
+  [1e6, 1e6, "M"],
+  [1e4, 1e3, "k"],
+] as const;
+
 function axisFigure(value: number): string {
   const size = Math.abs(value);
-  if (size >= 10_000) return `${figure(value / 1000, 0)} k`;
+  const unit = UNITS.find(([from]) => size >= from);
+  if (unit) return `${figure(value / unit[1], 1).replace(/\.0+$/, "")} ${unit[2]}`;
   return figure(value, size < 0.1 ? 3 : 2);
 }
 

@@ -65,7 +65,7 @@ function Explained({ of }: { of: Schemas["Explanation"] }) {
             <Facts
               rows={Object.entries(answer.row as Record<string, unknown>).map(([name, value]) => [
                 name,
-                <code key={name}>{plain(value)}</code>,
+                <code key={name}>{Number.isInteger(value) ? String(value) : plain(value)}</code>,
               ])}
             />
           </Panel>

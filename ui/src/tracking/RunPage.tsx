@@ -167,7 +167,7 @@ function CurvesPart({ details }: { details: Details }) {
           </Panel>
         )}
         {system.length > 0 && (
-          <details className="panel" open={!own.length}>
+          <details className="panel" open={!own.length && !single.length}>
             <summary style={{ padding: "8px 12px", cursor: "pointer" }}>
               <b>Machine</b> <span className="third">{count(system.length, "curve")}</span>
             </summary>
