@@ -12,6 +12,8 @@ import struct
 import subprocess
 import sys
 import threading
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -38,6 +40,7 @@ class FunctionWorker:
     def __init__(self, reference: FunctionRef, folder: Path | None) -> None:
         self._reference, self._folder = reference, folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._ending: Callable[[], object] = _nothing
         self._lock = threading.Lock()
 
     def __call__(self, *frames: "pl.LazyFrame") -> "pl.DataFrame":
@@ -65,11 +68,14 @@ class FunctionWorker:
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
+            self._stop()  # the pipes of one that died between two calls
             command = [sys.executable, "-m", "clew.feature_store.function_worker", msgspec.json.encode(self._reference).decode()]
             hidden = {name: value for name, value in os.environ.items() if not name.startswith(("CLEW_", "PG"))}
             self._process = subprocess.Popen(
                 [*command, str(self._folder or "")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=hidden, cwd=self._folder
             )
+            # Also when nobody closes us: at the end of the interpreter, where a pipe left open is a ResourceWarning.
+            self._ending = weakref.finalize(self, _end, self._process, os.getpid())
         return self._process
 
     def _answer(self, process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes]:
@@ -81,19 +87,28 @@ class FunctionWorker:
         return _receive(process.stdout)
 
     def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):  # what was still to be written to a dead process is of no use
-                        pipe.close()
+        self._process = None
+        self._ending()
 
     def close(self) -> None:
         """End the process; it ends by itself when this one does."""
         with self._lock:
             self._stop()
+
+
+def _nothing() -> None:
+    """There is no process yet."""
+
+
+def _end(process: "subprocess.Popen[bytes]", owner: int) -> None:
+    if os.getpid() != owner:
+        return  # a fork's copy: the process is the parent's
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):  # what was still to be written to a dead process is of no use
+                pipe.close()
 
 
 def _to_bytes(frame: "pl.DataFrame") -> bytes:
