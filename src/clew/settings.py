@@ -10,7 +10,42 @@ from typing import Any, Literal
 from clew.errors import Invalid
 from clew.identifiers import check_slug
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["TABLE_KEYS", "VARIABLES", "Settings", "load_settings"]
+
+VARIABLES: dict[str, tuple[str, str]] = {
+    "CLEW_HOME": ("The folder that holds everything that is embedded.", "``.clew`` beside ``pyproject.toml``, or in the folder that one is in"),
+    "CLEW_PROJECT": ("The project: the namespace that names live in.", "``project`` of ``[tool.clew]``, else ``default``"),
+    "CLEW_URL": ("A server's address, such as ``http://127.0.0.1:7340``: scripts and commands ask it, not the folder.", "the folder is used"),
+    "CLEW_ENV": ("Which of ``[tool.clew.environments]`` is meant.", "``local``, where there is one"),
+    "CLEW_TOKEN": (
+        "The token that a server open to others demands, and that a client sends.",
+        "none on loopback; ``clew up`` on any other address makes one and keeps it in ``.clew/token``",
+    ),
+    "CLEW_SERVING_URL": (
+        "Where ``Endpoint.predict`` asks, such as ``http://127.0.0.1:7341``.",
+        "the serving process of the folder, or one that reports to the server",
+    ),
+    "CLEW_DATABASE_URL": ("Where metadata is kept: ``sqlite:///…`` or ``postgresql://…``.", "``clew.db`` in the folder"),
+    "CLEW_STORAGE_URL": ("Where files and tables are kept: ``file://…``, or an object store, such as ``s3://…``.", "``storage`` in the folder"),
+    "CLEW_ONLINE_URL": ("Where online features are kept: ``lmdb://…`` or ``redis://…``.", "``online`` in the folder"),
+    "CLEW_DURABILITY": (
+        "``process``: what returned survives the end of the process. ``full``: a power cut too, at some milliseconds a commit.",
+        "``process``",
+    ),
+    "CLEW_ALERT_WEBHOOK": ("An address that is sent every alert, as signed JSON.", "alerts are shown and not sent"),
+    "CLEW_ALERT_SECRET": ("The secret that signs what the webhook is sent; needed with one.", "none"),
+}
+"""Every environment variable that is read: what it says, and what holds where it is left out. The reference is written from it."""
+
+TABLE_KEYS: dict[str, tuple[str, str]] = {
+    "project": ("The project's name.", "``default``"),
+    "files": ("The definition files that commands load, relative to this file's folder.", "the only Python file beside it that declares assets"),
+    "environments": (
+        "By name: a folder as text, or a table with ``home`` (a folder) or ``url`` (a server). ``local`` is used without ``CLEW_ENV``.",
+        "the folder ``.clew``",
+    ),
+}
+"""Every key of ``[tool.clew]``, likewise."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +63,9 @@ class Settings:
     durability: Literal["process", "full"] = "process"
     files: tuple[str, ...] = ()
     """The user's definition files, relative to ``root``, that a command loads when none is named."""
+    alert_webhook: str | None = None
+    alert_secret: str | None = None
+    """Signs what the webhook is sent, so that its receiver knows who sent it."""
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r}, project={self.project!r}, url={self.url!r})"
@@ -81,7 +119,20 @@ def load_settings(start: Path | None = None, environ: Mapping[str, str] | None =
         token=environ.get("CLEW_TOKEN"),
         durability="full" if durability == "full" else "process",
         files=(files,) if isinstance(files, str) else tuple(files),
+        **_alerting(environ),
     )
+
+
+def _alerting(environ: Mapping[str, str]) -> dict[str, str]:
+    """Where alerts are sent. Nothing is sent unsigned."""
+    webhook, secret = environ.get("CLEW_ALERT_WEBHOOK"), environ.get("CLEW_ALERT_SECRET")
+    if not webhook:
+        return {}
+    if not webhook.startswith(("http://", "https://")):
+        raise Invalid("CLEW_ALERT_WEBHOOK is no address; one begins with https://")
+    if not secret:
+        raise Invalid("CLEW_ALERT_WEBHOOK needs CLEW_ALERT_SECRET, which signs what it is sent; any long random text will do")
+    return {"alert_webhook": webhook, "alert_secret": secret}
 
 
 def _environment(table: Mapping[str, Any], name: str | None) -> dict[str, Any]:

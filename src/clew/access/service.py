@@ -138,8 +138,8 @@ def once_staged(context: Context, operation: Operation, values: dict[str, Any], 
 
 
 _UNAUDITED = {
-    "access.set_event_time", "feature_store.catch_up", "feature_store.push_rows", "serving.compact_predictions", "serving.report_serving",
-    "tracking.ingest_frames",
+    "access.set_event_time", "delivery.advance_clock", "delivery.claim_job", "delivery.renew_job", "feature_store.catch_up",
+    "feature_store.push_rows", "serving.compact_predictions", "serving.report_serving", "tracking.ingest_frames",
 }  # fmt: skip
 """Streams of data, not changes that a person decides on; they would drown the audit log."""
 

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from clew.monitoring.performance import Performance
 from clew.storage.database import Instant, Json, metadata
 
-__all__ = ["FeatureSkew", "PerformanceReport", "Report", "SkewReport", "monitoring_reports"]
+__all__ = [
+    "Alert", "FeatureSkew", "Monitor", "MonitorKind", "MonitorLook", "PerformanceReport", "Report", "SkewReport", "Word", "alert_deliveries",
+    "alerts", "monitor_looks", "monitoring_reports",
+]  # fmt: skip
 
 _NAME = sa.String(128)
 
@@ -24,6 +27,75 @@ monitoring_reports = sa.Table(
     sa.Column("at", Instant, nullable=False),
     sa.Index("ix_monitoring_reports_endpoint", "project", "endpoint", "kind"),
 )
+
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+monitor_looks = sa.Table(
+    "monitor_looks",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("project", _NAME, nullable=False),
+    sa.Column("monitor", _NAME, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("window_start", Instant, nullable=True),
+    sa.Column("window_end", Instant, nullable=False),
+    sa.Column("source", sa.String(160), nullable=False),
+    sa.Column("word", sa.String(32), nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("figures", Json, nullable=False),
+    sa.Column("counts", Json, nullable=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.UniqueConstraint("project", "monitor", "kind", "window_end", "source", name="uq_monitor_looks_window"),
+)
+"""Each window is looked at once: a job that is repeated finds its look here. ``source`` names what a look was made from where that is no
+window of answers or rows (a skew report, a gate's verdict). ``counts`` are the window's histograms, which later looks add up."""
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("project", _NAME, nullable=False),
+    sa.Column("monitor", _NAME, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(256), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("active", sa.Boolean, nullable=True),
+    sa.Column("word", sa.String(32), nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("look", sa.BigInteger, nullable=False),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("last_seen_at", Instant, nullable=False),
+    sa.Column("resolved_at", Instant, nullable=True),
+    sa.Column("silenced_until", Instant, nullable=True),
+    sa.Column("by", _NAME, nullable=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.UniqueConstraint("project", "monitor", "kind", "subject", "active", name="uq_alerts_active"),
+    sa.Index("ix_alerts_state", "project", "state"),
+)
+"""``active`` is true, or null once resolved: a unique constraint takes nulls for different, so there is one active alert for a cause."""
+
+alert_deliveries = sa.Table(
+    "alert_deliveries",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("project", _NAME, nullable=False),
+    sa.Column("alert", sa.BigInteger, nullable=False),
+    sa.Column("notice", sa.String(16), nullable=False),
+    sa.Column("channel", sa.String(16), nullable=False),
+    sa.Column("body", Json, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Instant, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("delivered_at", Instant, nullable=True),
+    sa.Index("ix_alert_deliveries_next", "state", "next_at"),
+)
+"""What is to be told by which channel; ``waiting`` until it is ``delivered``, or ``failed`` after the last attempt. Wall time."""
+
+MonitorKind = Literal["performance", "drift", "missing", "skew", "regret"]
+Word = Literal["safe", "no worse", "better", "worse", "changed", "missing", "not enough data yet"]
+"""What a look says. *safe*: no threshold was passed, which is no proof that nothing is there."""
 
 
 @dataclass(frozen=True)
@@ -118,3 +190,63 @@ class Report:
     at: datetime
     performance: PerformanceReport | None = None
     skew: SkewReport | None = None
+
+
+@dataclass(frozen=True)
+class MonitorLook:
+    """One look of a monitor at one window of event time, from ``start`` to before ``end``; ``start`` is ``None`` where it is not said.
+
+    ``figures`` hold the numbers behind the summary with their unit, threshold and rate; each kind has its own, described in
+    ``docs/how-to/choose-a-monitor.md``. ``at`` is wall time.
+    """
+
+    id: int
+    monitor: str
+    kind: MonitorKind
+    start: datetime | None
+    end: datetime
+    source: str
+    word: Word
+    summary: str
+    figures: dict[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A declared monitor, the newest look of each kind, and how many alerts wait for somebody."""
+
+    name: str
+    endpoint: str | None
+    dataset: str | None
+    watches: tuple[MonitorKind, ...]
+    looks: list[MonitorLook]
+    alerts: int
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that wants a person, or a retraining. Times are event time; ``look`` is the id of the newest look that saw it.
+
+    The cause is ``kind`` and ``subject``: the feature, view or column, empty for a whole model. ``by`` and ``reason`` tell who
+    acknowledged, silenced or resolved it and why; by the monitor itself where ``by`` is ``None``.
+    """
+
+    id: int
+    monitor: str
+    kind: MonitorKind
+    subject: str
+    state: Literal["open", "acknowledged", "silenced", "resolved"]
+    word: Word
+    summary: str
+    look: int
+    opened_at: datetime
+    last_seen_at: datetime
+    resolved_at: datetime | None
+    silenced_until: datetime | None
+    by: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        cause = f"{self.kind} of {self.subject}" if self.subject else self.kind
+        return f"{self.monitor}: {cause}, {self.word}: {self.summary}"

@@ -1,4 +1,4 @@
-"""Performance on matured labels, skew reports, and reading both."""
+"""Performance on matured labels, skew reports, and reading both. Looks and alerts are operations of their own modules."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -7,13 +7,14 @@ import msgspec
 import sqlalchemy as sa
 
 from clew.catalog import service as catalog
-from clew.clock import parse_duration, wall_now
+from clew.clock import wall_now
 from clew.errors import Invalid
 from clew.feature_store.schema import TrainingSetDetails
+from clew.monitoring import alerts, looking
+from clew.monitoring.outcomes import with_labels
 from clew.monitoring.performance import measure
 from clew.monitoring.schema import PerformanceReport, Report, SkewReport, monitoring_reports
 from clew.operations import Context, Page, operation
-from clew.serving import truths
 from clew.serving.answers import all_answers
 from clew.serving.routing import endpoint_row, get_route
 from clew.storage.events import emit
@@ -21,7 +22,7 @@ from clew.storage.events import emit
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["list_reports", "measure_performance", "record_skew"]
+__all__ = ["alerts", "list_reports", "looking", "measure_performance", "record_skew"]
 
 _MAX_LIMIT = 200
 
@@ -54,18 +55,7 @@ def _outcomes(context: Context, name: str, training: TrainingSetDetails, start: 
     rows = all_answers(context, name, start, end)
     errors = rows.filter(pl.col("error").is_not_null())
     answered = rows.filter(pl.col("error").is_null())
-    asked = [msgspec.json.decode(row) for row in answered["row"]]
-    keys = [msgspec.json.encode([row[column] for column in training.key]).decode() for row in asked]
-    newest = answered.with_columns(_key=pl.Series(keys, dtype=pl.String), _place=pl.int_range(pl.len()))
-    newest = newest.sort("at").unique("_key", keep="last").sort("_place")
-    wanted = [asked[place] for place in newest["_place"]]
-    labels = truths.labels_of(context, training.label_dataset.name, training.label, training.key, wanted)
-    within = parse_duration(training.label_within)
-    values = [
-        found[0] if found is not None and (found[1] is None or found[1] <= event_time + within) else None
-        for found, event_time in zip(labels, newest["event_time"], strict=True)
-    ]
-    return pl.concat([newest.with_columns(label=pl.Series(values, dtype=pl.Float64)), errors], how="diagonal")
+    return pl.concat([with_labels(context, training, answered), errors], how="diagonal")
 
 
 def _report(

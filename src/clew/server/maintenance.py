@@ -50,6 +50,13 @@ def _catch_up_online(backend: LocalBackend) -> None:
         backend.run(operation_of(features.catch_up), {}, project=project)
 
 
+def _deliver_alerts(backend: LocalBackend) -> None:
+    from clew.monitoring.channels import deliver_alerts
+
+    for project in _projects(backend):
+        backend.run(operation_of(deliver_alerts), {}, project=project)
+
+
 def _cut_tails(backend: LocalBackend) -> None:
     """Appended rows become a version once a day: a dataset whose newest version is a day old and that has a tail."""
     from clew.datasets import service as datasets
@@ -68,6 +75,7 @@ def _projects(backend: LocalBackend) -> Iterator[str]:
 DUTIES = (
     Duty("ship the journals of dead processes", 5, _ship_journals),
     Duty("bring rows that were left behind online", 5, _catch_up_online),
+    Duty("tell of alerts", 10, _deliver_alerts),
     Duty("compact the prediction log", 60, _compact_predictions),
     Duty("cut appended rows into versions", 3600, _cut_tails),
 )
