@@ -145,6 +145,8 @@ class Definition:
 
 @dataclass(frozen=True)
 class DefinitionChange:
+    """What an apply does with one definition; ``would_remove`` stands for one that only ``prune`` removes."""
+
     kind: str
     name: str
     change: Literal["added", "changed", "unchanged", "removed", "would_remove"]
@@ -152,6 +154,8 @@ class DefinitionChange:
 
 @dataclass(frozen=True)
 class ApplyResult:
+    """What an apply changed, or would have."""
+
     changes: list[DefinitionChange]
 
 
@@ -176,6 +180,7 @@ class AssetVersion:
 
     @property
     def ref(self) -> VersionRef:
+        """``name@number``."""
         return VersionRef(self.name, self.number)
 
 
@@ -221,13 +226,15 @@ class Edge:
 
 @dataclass(frozen=True)
 class LineageGraph:
+    """Versions, and what was made from what."""
+
     nodes: list[AssetVersion]
     edges: list[Edge]
 
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """What a gate found: ``word`` is one of STATISTICS' words; ``figures`` holds the numbers with their intervals, units and counts."""
+    """What a gate found: ``word`` is from the vocabulary of verdicts; ``figures`` holds the numbers with their intervals, units and counts."""
 
     gate: str
     model: str

@@ -80,10 +80,12 @@ class TrainingData:
 
     @property
     def X(self) -> "pl.DataFrame":  # noqa: N802 - the field's name for it
+        """The features, float32 by name, null where there is none."""
         return self._frame.select(self._names)
 
     @property
     def y(self) -> "npt.NDArray[Any]":  # Any: whatever type the label has
+        """The label ``(n,)``, Booleans as 0 and 1."""
         import polars as pl
 
         label = self._frame[self.label_name]
@@ -91,6 +93,7 @@ class TrainingData:
 
     @property
     def keys(self) -> "pl.DataFrame":
+        """The columns that name the rows."""
         return self._frame.select(self._key)
 
     @property
@@ -100,12 +103,14 @@ class TrainingData:
 
     @property
     def time(self) -> "pl.Series":
+        """The event times. Raises ``Invalid`` for rows that have none."""
         if self.time_name is None:
             raise Invalid("these rows have no event time; name one: clew.TrainingData(frame, label=…, time=…)")
         return self._frame[self.time_name]
 
     @property
     def features(self) -> tuple[str, ...]:
+        """The names of the features, in the order of ``X``."""
         return self._names
 
     def __len__(self) -> int:

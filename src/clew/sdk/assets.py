@@ -8,6 +8,7 @@ from clew.definitions import AnyDefinition
 from clew.sdk import declarations
 
 if TYPE_CHECKING:
+    from clew.pipelines.schema import Plan
     from clew.sdk.versions import Version
 
 __all__ = ["Asset", "Declared", "FunctionAsset"]
@@ -30,6 +31,7 @@ class Declared:
 
     @property
     def name(self) -> str:
+        """Its name in the project: that of the function, or the one that was given."""
         return self.definition.name
 
     def __repr__(self) -> str:
@@ -40,19 +42,19 @@ class Asset(Declared):
     """A declared thing that has versions. The verbs touch storage; everything before them does not."""
 
     def build(self, **options: Any) -> "Version":  # Any: the keyword arguments of ``clew.build``, documented there
-        """Build what is stale upstream, then this asset; the newest version."""
+        """Build what is stale upstream, then this asset; the newest version. The options are those of ``clew.build``."""
         from clew.sdk import verbs
         from clew.sdk.versions import Version
 
         return Version(verbs.build(self, **options))
 
-    def plan(self) -> Any:
+    def plan(self) -> "Plan":
         """What ``build`` would do and why, without doing it."""
         from clew.sdk import verbs
 
         return verbs.plan(self)
 
-    def why(self) -> Any:
+    def why(self) -> str:
         """The first thing that differs from the last build, in words."""
         from clew.sdk import verbs
 

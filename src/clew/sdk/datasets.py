@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from clew.feature_store.schema import PushResult
     from clew.sdk.versions import Version
 
 __all__ = ["Column", "Dataset", "dataset"]
@@ -52,7 +53,7 @@ class Dataset(FunctionAsset[P, R]):
 
         return Version(ingest_file(current(), self, Path(file)))
 
-    def append(self, rows: "Sequence[dict[str, Any]] | pl.DataFrame") -> Any:
+    def append(self, rows: "Sequence[dict[str, Any]] | pl.DataFrame") -> "PushResult":
         """Add rows to the stream, readable at once, online windows with them. Idempotent by key."""
         from clew.backend import current
         from clew.feature_store.service import push_rows

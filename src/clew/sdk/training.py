@@ -30,6 +30,7 @@ class TrainingSet(Asset):
 
     @property
     def holdout(self) -> Holdout:
+        """The newest rows, which gates look at: ``@clew.gate(late, on=training.holdout)``. Raises ``Invalid`` where none is declared."""
         if self.definition.holdout is None:
             raise Invalid(f"{self.name} keeps no holdout; declare one, such as holdout='28d'")
         return Holdout(self.name)

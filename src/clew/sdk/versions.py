@@ -17,7 +17,8 @@ __all__ = ["Version", "get"]
 
 
 class Version:
-    """A version. Attributes are as recorded when it was made; methods read storage."""
+    """A version. Attributes are as recorded when it was made, those of ``AssetVersion`` among them: ``ref``, ``kind``, ``why``, ``state``,
+    ``aliases``, ``created_at`` …; methods read storage."""
 
     def __init__(self, row: AssetVersion, backend: Backend | None = None) -> None:
         self._row = row
@@ -31,6 +32,7 @@ class Version:
 
     @property
     def number(self) -> int:
+        """Its number: 7 of ``late@7``."""
         return self._row.number
 
     @property

@@ -40,17 +40,21 @@ class Run(RecordedRun):
 
     @property
     def logged_params(self) -> dict[str, Any]:
+        """The parameters that were kept, by name."""
         return self.memory.documents[Kind.PARAMS]
 
     @property
     def logged_tags(self) -> dict[str, Any]:
+        """The tags that were kept, by name."""
         return self.memory.documents[Kind.TAGS]
 
     @property
     def status(self) -> str:
+        """``running``, or how the block ended."""
         return str(self.memory.end.get("status", "running"))
 
     def logged_artifact(self, name: str) -> bytes:
+        """The content of an artifact that was kept. Raises ``NotFound`` naming those that there are."""
         if name not in self.memory.artifacts:
             raise NotFound(f"no artifact {name!r} was kept; there is {', '.join(self.memory.artifacts) or 'none'}")
         return self.memory.artifacts[name]

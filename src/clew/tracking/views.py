@@ -27,18 +27,22 @@ class RunView:
 
     @property
     def id(self) -> str:
+        """Its id, ``run_01…``, by which it is found."""
         return self.details.run.id
 
     @property
     def name(self) -> str:
+        """The two words that go with the id."""
         return self.details.run.name
 
     @property
     def title(self) -> str | None:
+        """What the script called it."""
         return self.details.run.title
 
     @property
     def status(self) -> str:
+        """``running``, or how it ended: ``finished``, ``failed``, ``pruned``, ``stopped`` or ``lost``."""
         return self.details.run.status
 
     @property
@@ -48,10 +52,12 @@ class RunView:
 
     @property
     def params(self) -> dict[str, Any]:
+        """The parameters by name."""
         return self.details.run.params
 
     @property
     def tags(self) -> dict[str, str]:
+        """The tags by name."""
         return self.details.run.tags
 
     @property
@@ -66,6 +72,7 @@ class RunView:
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
+        """Its files by name, each with size and digest; ``artifact`` gets one."""
         return {artifact.name: artifact for artifact in self.details.artifacts}
 
     @property
