@@ -34,7 +34,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 Kind = Literal["read", "write", "staged"]
-SLICES = ("access", "catalog", "tracking", "datasets", "feature_store", "registry", "tuning", "pipelines", "serving", "monitoring")
+SLICES = ("access", "catalog", "tracking", "datasets", "feature_store", "registry", "tuning", "pipelines", "serving", "monitoring", "delivery")
 _REGISTRY: dict[str, "Operation"] = {}
 
 

@@ -12,7 +12,7 @@ import pytest
 from live_routes import a_live_route, a_route
 
 from clew.definitions import GuardDefinition
-from clew.errors import OutOfBounds
+from clew.errors import OutOfBounds, Unavailable
 from clew.serving.app import Front
 from clew.serving.prediction_log import decode_id, read_frame
 from clew.serving.records import Record, decode_record
@@ -135,6 +135,15 @@ def test_bounds_close_at_the_first_row_and_errors_need_more_than_one(front: Fron
     assert not candidate.closed
     ask(client, a_row(2))
     assert candidate.closed
+
+
+def test_a_store_that_is_away_is_no_ground_to_close_a_candidate(front: Front, client: httpx.Client) -> None:
+    def away(matrix: np.ndarray) -> np.ndarray:
+        raise Unavailable("the online store does not answer")
+
+    candidate = put(front, tried(away, share=0.99, guard=STRICT))
+    assert {ask(client, a_row(second))[0]["model"] for second in range(20)} == {"late@1"}
+    assert not candidate.closed
 
 
 def test_one_bad_row_of_a_request_is_not_the_fault_of_the_others(front: Front, client: httpx.Client) -> None:

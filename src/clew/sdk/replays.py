@@ -1,11 +1,16 @@
 """``clew.replay``: a project whose event time a driver moves, so that a year passes as fast as the machine can work."""
 
+import time
 from datetime import datetime
 
 from clew.access.service import get_project, set_event_time
 from clew.backend import Backend, current
+from clew.delivery.service import advance_clock
 
 __all__ = ["Replay", "replay"]
+
+_SHORTEST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 0.2
 
 
 class Replay:
@@ -22,8 +27,17 @@ class Replay:
         return found
 
     def advance(self, to: datetime) -> None:
-        """Move event time on. Raises ``Conflict`` for a time before the present one: it never moves back."""
-        self._backend.call(set_event_time, to)
+        """Move event time on to ``to``. What is due on the way is done first, at its own time: looks, rollouts' steps, builds.
+
+        Raises ``Conflict`` for a time before the present one: it never moves back.
+        """
+        pause = _SHORTEST_PAUSE_SECONDS
+        while True:
+            moved = self._backend.call(advance_clock, to)
+            if not moved.waiting:
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
 
 def replay(at: datetime) -> Replay:

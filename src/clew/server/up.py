@@ -15,6 +15,7 @@ from clew.admission import EVERY_ADDRESS, is_loopback
 from clew.backend import LocalBackend
 from clew.errors import Conflict, Invalid
 from clew.server.app import AppOptions, build_app
+from clew.server.delivering import Delivery
 from clew.server.folder_lock import FolderLock
 from clew.server.maintenance import Maintenance
 from clew.server.serving_child import ServingChild
@@ -59,10 +60,12 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
     backend = LocalBackend(settings).prepare()
     serving = ServingChild(settings, options.host, serving_port) if serving_port else None
     maintenance = Maintenance(backend)
+    delivery = Delivery(backend, f"http://{_shown('127.0.0.1' if options.host in EVERY_ADDRESS else options.host)}:{port}")
     try:
         if serving is not None:
             serving.start()
         maintenance.start()
+        delivery.start()
         about = {"serving_url": serving_url, "home": str(settings.home)}
         app = build_app(backend, AppOptions(settings.token, about, serving.missing if serving else list))
         announce(Addresses(settings.home, settings.project, f"{url}/?token={settings.token}" if settings.token else url, serving_url))
@@ -71,6 +74,7 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
     finally:
         if serving is not None:
             serving.stop()
+        delivery.stop()
         maintenance.stop()
         backend.dispose()
         lock.release()

@@ -134,7 +134,7 @@ class _ViewSource:
 
     def read(self, rows: Sequence[dict[str, Any]]) -> "tuple[Matrix, list[list[str]]]":
         found = self._reader.read(rows)
-        missing = [[view.view for view in found.views if view.missing[place]] for place in range(len(rows))]
+        missing = [[name for view in found.views for name in view.names(place)] for place in range(len(rows))]
         return found.matrix if self._order is None else found.matrix[:, self._order].copy(), missing
 
     def hindrances(self) -> list[str]:

@@ -36,7 +36,7 @@ from clew.serving.schema import (
 from clew.storage.events import emit
 
 __all__ = [
-    "CHAMPION", "answers", "close_candidate", "deploy", "deploy_ungated", "endpoint_status", "explaining", "list_endpoints", "list_serving_processes",
+    "CHAMPION", "answers", "behind", "close_candidate", "deploy", "deploy_ungated", "endpoint_status", "explaining", "list_endpoints", "list_serving_processes",
     "live_epochs", "live_routes", "report_serving", "rollback", "route_history", "try_candidate",
     "try_candidate_ungated", "whole_route",
 ]  # fmt: skip
@@ -338,6 +338,26 @@ def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointS
 def list_serving_processes(context: Context) -> Page[ServingProcess]:
     """Serving processes, those seen last first."""
     return Page(_processes(context, None))
+
+
+def behind(context: Context) -> list[tuple[str, str]]:
+    """Living processes that have not taken up a route that is in force, by their address, and the route's endpoint.
+
+    One that has said nothing yet of an endpoint serves others, or has just begun: it is not waited for.
+    """
+    joined = sa.and_(served_routes.c.project == endpoints.c.project, served_routes.c.endpoint == endpoints.c.name)
+    lives = sa.and_(serving_processes.c.project == served_routes.c.project, serving_processes.c.process == served_routes.c.process)
+    late = sa.or_(
+        served_routes.c.epoch < endpoints.c.epoch, sa.and_(served_routes.c.epoch == endpoints.c.epoch, served_routes.c.state == "loaded")
+    )
+    query = (
+        sa.select(serving_processes.c.url, endpoints.c.name)
+        .select_from(endpoints)
+        .join(served_routes, joined)
+        .join(serving_processes, lives)
+        .where(endpoints.c.project == context.project, serving_processes.c.seen_at >= wall_now() - _ALIVE, late)
+    )
+    return [(row.url, row.name) for row in context.db.execute(query)]
 
 
 def _processes(context: Context, endpoint: str | None) -> list[ServingProcess]:

@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from clew.errors import ClewError, OutOfBounds
+from clew.errors import ClewError, OutOfBounds, Unavailable
 from clew.serving.guarding import LocalGuard, Trial
 from clew.serving.runtime import LiveModel
 from clew.serving.schema import Candidate
@@ -29,6 +29,8 @@ class Scored:
     latency_us: int
     error: str | None = None
     bounds: bool = False
+    unavailable: bool = False
+    """What it needs could not be reached, which is nobody's fault here and no ground to close it."""
 
 
 class LiveCandidate:
@@ -60,11 +62,18 @@ class LiveCandidate:
             return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, self._score, rows), self._timeout)
         except TimeoutError:
             return [_failed(began, f"no answer within {self._timeout:g} s")] * len(rows)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return [_failed(began, self.closed or "closed")] * len(rows)  # it was closed while the rows waited for its thread
         except RuntimeError as error:  # closed while the request was under way
             return [_failed(began, str(error))] * len(rows)
 
     def observe(self, scored: Scored, champion: float) -> str | None:
         """Tell the guard of one row; why the candidate must be closed, or ``None``."""
+        if scored.unavailable:
+            return None
         return self._guard.observe(Trial(champion, scored.probability, scored.latency_us, scored.error, scored.bounds))
 
     def close(self, reason: str) -> None:
@@ -76,6 +85,8 @@ class LiveCandidate:
         began = time.perf_counter_ns()
         try:
             answered = self.model.answer(rows)
+        except Unavailable as error:  # a store that is away: trying row by row would wait for each
+            return [replace(_failed(began, _words(error)), unavailable=True)] * len(rows)
         except Exception as error:  # a candidate may fail in any way, and none of them is the client's
             if len(rows) == 1:
                 return [_failed(began, _words(error), bounds=isinstance(error, OutOfBounds))]

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from clew.storage.database import Instant, Json, metadata
 
-__all__ = ["Event", "audit", "blob_owners", "events", "idempotency_keys"]
+__all__ = ["Event", "Job", "JobState", "audit", "blob_owners", "events", "idempotency_keys", "jobs"]
 
 events = sa.Table(
     "events",
@@ -56,6 +56,30 @@ blob_owners = sa.Table(
 )
 
 
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(128), nullable=False),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("arguments", Json, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("token", sa.Integer, nullable=False),
+    sa.Column("lease_until", Instant, nullable=True),
+    sa.Column("worker", sa.String(160), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant, nullable=True),
+    sa.Column("result", Json, nullable=True),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.UniqueConstraint("project", "kind", "subject", "due_at"),
+    sa.Index("ix_jobs_state", "state", "due_at"),
+)
+"""Work that is done once for its kind, subject and due time; ``due_at`` is event time, the lease and the rest wall time."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened in a project. ``sequence`` orders events without gaps for readers that follow."""
@@ -67,3 +91,27 @@ class Event:
     body: dict[str, Any]
     at: datetime
     actor: str
+
+
+JobState = Literal["queued", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work, such as a build. ``due_at`` is the event time that it belongs to; ``token`` rises with each attempt, and only the
+    newest attempt's word counts. ``result`` is what came of it, ``error`` why it failed."""
+
+    id: str
+    project: str
+    kind: str
+    subject: str
+    due_at: datetime
+    arguments: dict[str, Any]
+    state: JobState
+    attempt: int
+    token: int
+    worker: str
+    created_at: datetime
+    ended_at: datetime | None
+    result: dict[str, Any] | None
+    error: str

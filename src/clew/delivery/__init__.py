@@ -1,0 +1,1 @@
+"""Delivery: triggers, retraining, rollouts and promotion, driven by the project's event time."""

@@ -1,0 +1,326 @@
+"""Rollouts: a version comes behind an endpoint step by step, watched at each, and leaves by itself when it does harm.
+
+What serves is decided by the endpoint's route alone; a rollout asks serving to change it, and follows it when somebody else has. Every
+step is safe to repeat: whoever dies between the route and the rollout's row is caught up with by the next look.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from clew.catalog import service as catalog
+from clew.clock import parse_duration
+from clew.definitions import EndpointDefinition, RolloutStep, from_document
+from clew.delivery.harm import judge_harm
+from clew.delivery.schema import Harm, Rollout, RolloutEvent, RolloutState, rollouts
+from clew.errors import ClewError, Conflict, NotFound
+from clew.feature_store.schema import TrainingSetDetails
+from clew.identifiers import new_id
+from clew.operations import Context
+from clew.serving import service as serving
+from clew.serving.pairs import matured_pairs
+from clew.serving.routing import find_endpoint, get_route, routes_of
+from clew.serving.schema import Route
+from clew.storage.events import emit
+
+__all__ = [
+    "all_open", "begin", "declared", "end", "follow", "get", "listed", "open_rollout", "pause", "progress", "promote", "resume", "until_next_look",
+]  # fmt: skip
+
+_SHORTEST_LOOK = timedelta(hours=1)
+_CLEW, _GUARD = "clew", "guard"
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def declared(context: Context, endpoint: str) -> EndpointDefinition | None:
+    """How the endpoint is declared; ``None`` for one that nobody declared."""
+    try:
+        found = from_document(catalog.get_definition(context, "endpoint", endpoint).document)
+    except NotFound:
+        return None
+    return found if isinstance(found, EndpointDefinition) else None
+
+
+def get(context: Context, rollout_id: str) -> Rollout:
+    row = context.db.execute(sa.select(rollouts).where(rollouts.c.id == rollout_id, rollouts.c.project == context.project)).one_or_none()
+    if row is None:
+        raise NotFound(f"no rollout {rollout_id!r} is in the project {context.project!r}; `clew rollouts` lists those that there are")
+    return _rollout(row)
+
+
+def listed(context: Context, endpoint: str | None, limit: int) -> list[Rollout]:
+    """Newest first."""
+    query = sa.select(rollouts).where(rollouts.c.project == context.project)
+    if endpoint is not None:
+        query = query.where(rollouts.c.endpoint == endpoint)
+    return [_rollout(row) for row in context.db.execute(query.order_by(rollouts.c.started_at.desc(), rollouts.c.id.desc()).limit(limit))]
+
+
+def all_open(context: Context) -> list[Rollout]:
+    """Those of the project that have not ended."""
+    query = sa.select(rollouts).where(rollouts.c.project == context.project, rollouts.c.ended_at.is_(None))
+    return [_rollout(row) for row in context.db.execute(query)]
+
+
+def open_rollout(context: Context, endpoint: str) -> Rollout | None:
+    """The endpoint's that has not ended, of which there is at most one."""
+    return next((one for one in all_open(context) if one.endpoint == endpoint), None)
+
+
+def _rollout(row: Any) -> Rollout:  # Any: a SQLAlchemy row
+    columns = {name: row._mapping[name] for name in Rollout.__dataclass_fields__}
+    columns["steps"] = msgspec.convert(columns["steps"], tuple[RolloutStep, ...])
+    columns["history"] = msgspec.convert(columns["history"], list[RolloutEvent])
+    columns["harm"] = None if columns["harm"] is None else msgspec.convert(columns["harm"], Harm)
+    if columns["guard"] is not None:
+        from clew.definitions import GuardDefinition
+
+        columns["guard"] = msgspec.convert(columns["guard"], GuardDefinition)
+    return Rollout(**columns)
+
+
+def until_next_look(context: Context, rollout: Rollout) -> datetime:
+    """When a rollout must be looked at again: at its step's end, and as often as labels mature."""
+    details = _training_set(context, rollout)
+    pace = _SHORTEST_LOOK if details is None else max(_SHORTEST_LOOK, parse_duration(details.label_within))
+    soonest = context.now + pace
+    return soonest if rollout.state == "paused" else min(soonest, max(rollout.step_ends_at, context.now + timedelta(microseconds=1)))
+
+
+def _training_set(context: Context, rollout: Rollout) -> TrainingSetDetails | None:
+    route = get_route(context, rollout.endpoint, find_endpoint(context, rollout.endpoint).epoch)
+    if route.document.training_set is None:
+        return None
+    version = catalog.get_version(context, route.document.training_set.name, route.document.training_set.number)
+    return msgspec.convert(version.details, TrainingSetDetails)
+
+
+# ── beginning ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def begin(context: Context, endpoint: str, reference: str, reason: str, *, ungated: bool) -> Rollout | Route:
+    """Bring a version behind an endpoint by its declared steps; at once, as a route, where it declares none or serves nothing yet.
+
+    Raises ``Conflict`` while another version is on its way.
+    """
+    with context.reading() as inside:
+        version = catalog.resolve(inside, reference)
+        definition = declared(inside, endpoint)
+        serves = find_endpoint(inside, endpoint)
+        current = None if serves is None else get_route(inside, endpoint, serves.epoch)
+        running = open_rollout(inside, endpoint)
+    if running is not None and not (running.number == version.number and current is not None and current.candidate is None):
+        raise Conflict(
+            f"{running.reference} is on its way behind {endpoint!r} already ({running.state}, {_step_words(running)}); "
+            f"promote it or roll it back first: `clew rollouts {endpoint}`",
+            rollout=running.id,
+        )
+    steps = () if definition is None else definition.rollout
+    if current is None or not steps or current.document.number == version.number:
+        deploy = serving.deploy_ungated if ungated else serving.deploy
+        return deploy(context, endpoint, str(version.ref), reason)
+    assert definition is not None  # it has steps
+    rollout = running or Rollout(
+        new_id("ro"), endpoint, version.name, version.number, current.document.number, steps, definition.guard, 0, "running", ungated, reason,
+        None, [], context.now, context.now + parse_duration(steps[0].duration), None, None, context.actor,
+    )  # fmt: skip
+    if running is None:
+        context.run_write(lambda inside: _write_new(inside, _noted(rollout, context, reason or f"{steps[0].kind} begins", context.actor)))
+    try:
+        _ask_serving(context, rollout)
+    except ClewError:  # serving refuses it: then it has never begun
+        context.run_write(lambda inside: inside.db.execute(sa.delete(rollouts).where(rollouts.c.id == rollout.id)))
+        raise
+    body = {"rollout": rollout.id, "version": rollout.reference, "step": _step_words(rollout), "ungated": rollout.ungated}
+    context.run_write(lambda inside: emit(inside, "rollout.started", rollout.endpoint, body))
+    with context.reading() as inside:
+        return get(inside, rollout.id)
+
+
+def _ask_serving(context: Context, rollout: Rollout) -> Route:
+    step = rollout.at_step
+    reason = f"rollout {rollout.id}: {_step_words(rollout)}"
+    if rollout.ungated:
+        return serving.try_candidate_ungated(context, rollout.endpoint, rollout.reference, rollout.id, reason, step.share, rollout.guard)
+    return serving.try_candidate(context, rollout.endpoint, rollout.reference, rollout.id, step.share, rollout.guard, reason)
+
+
+def _step_words(rollout: Rollout) -> str:
+    step = rollout.at_step
+    what = step.kind if step.kind == "shadow" else f"canary of {step.share:.0%}"
+    return f"step {rollout.step + 1} of {len(rollout.steps)}, {what} for {step.duration}"
+
+
+# ── going on ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def follow(context: Context, rollout: Rollout) -> Rollout:
+    """The rollout after what happened to its route: a guard in serving has closed it, or a person has deployed or rolled back."""
+    with context.reading() as inside:
+        history = routes_of(inside, rollout.endpoint)
+    current = history[-1]
+    tried = current.candidate
+    if tried is not None and tried.salt == rollout.id:
+        return rollout
+    if current.document.number == rollout.number:
+        return _ended(context, rollout, "promoted", current.reason or "deployed by hand", current.created_by)
+    first = next((route for route in history if route.candidate is not None and route.candidate.salt == rollout.id), None)
+    if first is None:  # whoever began it died before the route was made
+        try:
+            _ask_serving(context, rollout)
+        except ClewError as error:
+            return _ended(context, rollout, "rolled back", f"it never came into the route: {error.message}", _CLEW)
+        return rollout
+    after = next(
+        route for route in history if route.epoch > first.epoch and (route.candidate is None or route.candidate.salt != rollout.id)
+    )
+    if after.cause == "closed":
+        return _ended(context, rollout, "rolled back", after.reason, _closer(context, after))
+    return _ended(context, rollout, "superseded", f"{after.ref} was deployed: {after.reason}", after.created_by)
+
+
+def _closer(context: Context, route: Route) -> str:
+    from clew.storage.events import read_events
+
+    with context.reading() as inside:
+        for event in read_events(inside, limit=1_000, newest_first=True).items:
+            if event.kind == "candidate.closed" and event.subject == route.endpoint and event.body.get("epoch") == route.epoch:
+                return _GUARD if event.body.get("by") == "guard" else route.created_by
+    return route.created_by
+
+
+def progress(context: Context, rollout: Rollout) -> Rollout:
+    """Judge harm on the labels that have matured, and take the next step when this one's time is over."""
+    rollout = follow(context, rollout)
+    if not rollout.open:
+        return rollout
+    harm = _harm(context, rollout)
+    if harm is not None:
+        rollout = replace(rollout, harm=harm)
+        context.run_write(lambda inside: _write(inside, rollout))
+        if harm.word == "worse":
+            mean = harm.mean or 0.0
+            counted = f"{harm.blocks} {harm.unit}, {harm.rows:,} rows"
+            return end(
+                context, rollout, f"worse: its log loss is higher by {mean:.3f} nats, where {harm.tolerance:g} may be ({counted})", _GUARD
+            )
+    if rollout.state == "paused" or context.now < rollout.step_ends_at:
+        return rollout
+    failed = _failed_loading(context, rollout)
+    if failed is not None:
+        return end(context, rollout, f"no serving process could load it: {failed}", _GUARD)
+    if rollout.step + 1 == len(rollout.steps):
+        words = "" if harm is None else f"; harm: {harm.word}, {harm.blocks} {harm.unit}, {harm.rows:,} rows"
+        return promote(context, rollout, f"every step is over{words}", _CLEW)
+    following = replace(
+        rollout, step=rollout.step + 1, step_ends_at=rollout.step_ends_at + parse_duration(rollout.steps[rollout.step + 1].duration)
+    )
+    _ask_serving(context, following)
+    following = _noted(following, context, _step_words(following), _CLEW)
+    context.run_write(lambda inside: _write(inside, following))
+    return following
+
+
+def _harm(context: Context, rollout: Rollout) -> Harm | None:
+    """The harm test as of now; ``None`` where nobody asked for it, or no label is declared."""
+    if rollout.guard is None or rollout.guard.harm is None:
+        return None
+    with context.reading() as inside:
+        history = routes_of(inside, rollout.endpoint)
+        details = _training_set(inside, rollout)
+        if details is None:
+            return None
+        first = next((route.epoch for route in history if route.candidate is not None and route.candidate.salt == rollout.id), None)
+        if first is None:
+            return None
+        until = context.now - parse_duration(details.label_within)
+        pairs = matured_pairs(inside, history[-1].document, rollout.number, first, until)
+    return judge_harm(pairs, rollout.guard, block=details.block, zone=details.zone, until=until)
+
+
+def _failed_loading(context: Context, rollout: Rollout) -> str | None:
+    """Why no living serving process could load the route; ``None`` when one did, or when there is none at all."""
+    with context.reading() as inside:
+        status = serving.endpoint_status(inside, rollout.endpoint)
+    alive = [process for process in status.processes if process.alive]
+    failed = [process for process in alive if process.epoch == status.route.epoch and process.state == "failed"]
+    return failed[0].message if alive and len(failed) == len(alive) else None
+
+
+def promote(context: Context, rollout: Rollout, reason: str, by: str) -> Rollout:
+    """Let the version answer all, and end the rollout."""
+    said = f"rollout {rollout.id}: {reason}"
+    if rollout.ungated:
+        serving.deploy_ungated(context, rollout.endpoint, rollout.reference, said)
+    else:
+        serving.deploy(context, rollout.endpoint, rollout.reference, said)
+    return _ended(context, rollout, "promoted", reason, by)
+
+
+def end(context: Context, rollout: Rollout, reason: str, by: str) -> Rollout:
+    """Take the candidate out of the route, and mark its version with the reason."""
+    with context.reading() as inside:
+        epoch = find_endpoint(inside, rollout.endpoint).epoch
+    serving.close_candidate(context, rollout.endpoint, epoch, reason, "guard" if by == _GUARD else "person")
+    return _ended(context, rollout, "rolled back", reason, by)
+
+
+def pause(context: Context, rollout: Rollout, reason: str) -> Rollout:
+    """Stay at the present step; the guard goes on watching."""
+    if rollout.state != "running":
+        raise Conflict(f"the rollout of {rollout.reference} is {rollout.state}; only one that runs can be paused")
+    paused = _noted(replace(rollout, state="paused", paused_at=context.now), context, reason or "paused by hand", context.actor)
+    context.run_write(lambda inside: _write(inside, paused))
+    return paused
+
+
+def resume(context: Context, rollout: Rollout, reason: str) -> Rollout:
+    """Go on with the present step: its end moves by as long as the pause was."""
+    if rollout.state != "paused" or rollout.paused_at is None:
+        raise Conflict(f"the rollout of {rollout.reference} is {rollout.state}; only one that is paused can go on")
+    moved = rollout.step_ends_at + (context.now - rollout.paused_at)
+    running = replace(rollout, state="running", paused_at=None, step_ends_at=moved)
+    running = _noted(running, context, reason or "resumed by hand", context.actor)
+    context.run_write(lambda inside: _write(inside, running))
+    return running
+
+
+# ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ended(context: Context, rollout: Rollout, state: RolloutState, reason: str, by: str) -> Rollout:
+    ended = _noted(replace(rollout, state=state, ended_at=context.now), context, reason, by)
+
+    def write(inside: Context) -> None:
+        if not get(inside, rollout.id).open:  # somebody else was quicker, with the same news
+            return
+        _write(inside, ended)
+        if state == "rolled back" and by == _GUARD:
+            catalog.mark_version(inside, rollout.model, rollout.number, "rejected", f"rolled back from {rollout.endpoint}: {reason}")
+        body = {"rollout": rollout.id, "version": rollout.reference, "state": state, "reason": reason, "by": by}
+        emit(inside, "rollout.ended", rollout.endpoint, body)
+
+    context.run_write(write)
+    with context.reading() as inside:
+        return get(inside, rollout.id)
+
+
+def _noted(rollout: Rollout, context: Context, reason: str, by: str) -> Rollout:
+    return replace(rollout, history=[*rollout.history, RolloutEvent(context.now, rollout.state, rollout.step, reason, by)])
+
+
+def _write_new(context: Context, rollout: Rollout) -> None:
+    if open_rollout(context, rollout.endpoint) is not None:
+        raise Conflict(f"another version came on its way behind {rollout.endpoint!r} just now; `clew rollouts {rollout.endpoint}` shows it")
+    context.db.execute(sa.insert(rollouts).values(project=context.project, **vars(rollout)))
+
+
+def _write(context: Context, rollout: Rollout) -> None:
+    values = vars(rollout)
+    changed = {name: values[name] for name in ("step", "state", "harm", "history", "step_ends_at", "paused_at", "ended_at")}
+    context.db.execute(sa.update(rollouts).where(rollouts.c.id == rollout.id, rollouts.c.ended_at.is_(None)).values(**changed))

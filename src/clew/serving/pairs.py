@@ -1,0 +1,68 @@
+"""What champion and candidate said of the same rows while a candidate was tried, and what came of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from clew.catalog import service as catalog
+from clew.clock import from_micros, parse_duration
+from clew.feature_store.schema import TrainingSetDetails
+from clew.operations import Context
+from clew.serving import truths
+from clew.serving.answers import records_since
+from clew.serving.records import Record
+from clew.serving.schema import RouteDocument
+
+__all__ = ["Pair", "matured_pairs"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One row that both scored, and its label."""
+
+    event_time: datetime
+    champion: float
+    candidate: float
+    label: float
+
+
+def matured_pairs(context: Context, document: RouteDocument, candidate: int, since_epoch: int, until: datetime) -> list[Pair]:
+    """Rows up to ``until`` that both scored since a route came into force, with labels that came in time; by event time, then key.
+
+    Of several answers for one key the newest counts. ``document`` is the champion's: it says what the key and the label are. Rows that
+    one of them refused have no pair.
+    """
+    details = _training_set(context, document)
+    if details is None:
+        return []
+    found: dict[str, tuple[Record, float, float]] = {}
+    for record in records_since(context, document.endpoint, since_epoch):  # newest first: the first of a key stays
+        scores = _scores(record, document.number, candidate)
+        if scores is not None and from_micros(record.event_time) <= until:
+            found.setdefault(msgspec.json.encode([record.row[name] for name in details.key]).decode(), (record, *scores))
+    ordered = sorted(found.items(), key=lambda item: (item[1][0].event_time, item[0]))
+    records = [record for _, (record, _, _) in ordered]
+    labels = truths.labels_of(context, details.label_dataset.name, details.label, details.key, [record.row for record in records])
+    within = parse_duration(details.label_within)
+    pairs = []
+    for (_, (record, champion, tried)), label in zip(ordered, labels, strict=True):
+        at = from_micros(record.event_time)
+        if label is not None and (label[1] is None or label[1] <= at + within):
+            pairs.append(Pair(at, champion, tried, label[0]))
+    return pairs
+
+
+def _training_set(context: Context, document: RouteDocument) -> TrainingSetDetails | None:
+    if document.training_set is None:
+        return None
+    version = catalog.get_version(context, document.training_set.name, document.training_set.number)
+    return msgspec.convert(version.details, TrainingSetDetails)
+
+
+def _scores(record: Record, champion: int, candidate: int) -> tuple[float, float] | None:
+    other = record.other
+    if other is None or other.probability is None or record.probability is None:
+        return None
+    by: dict[int, float] = {record.number: record.probability, other.number: other.probability}
+    return (by[champion], by[candidate]) if champion in by and candidate in by else None
