@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "features": ("clew.feature_store.commands", "List feature views, or show one."),
     "models": ("clew.registry.commands", "List models, or show one."),
     "endpoints": ("clew.serving.commands", "List endpoints and what they serve."),
+    "monitors": ("clew.monitoring.commands", "List monitors and what they found, or look."),
+    "alerts": ("clew.monitoring.commands", "List alerts; acknowledge, silence or resolve one."),
     "gc": ("clew.server.commands", "Say which stored bytes nothing refers to any more."),
     "doctor": ("clew.server.commands", "Check this installation and this folder, and say what to mend."),
 }

@@ -19,6 +19,8 @@ from clew.serving.schema import RouteDocument
 from clew.serving.service import whole_route
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import polars as pl
 
     from clew.feature_store.functions import ViewFunction
@@ -78,10 +80,25 @@ def _of_version(
     width = len(document.features)
     served = np.array(answers["features"].to_list(), np.float32).reshape(-1, width)
     views = {column: f"{use.view}@{use.number}" for use in document.uses for column in use.columns}
-    recomputed = again.select(document.features).to_numpy().astype(np.float32, copy=False)
+    recomputed = np.array(again.select(document.features).to_numpy(), np.float32)
+    _leave_out_early(served, recomputed, document, answers["missing"].to_list())
     return compare(
         served, recomputed, [(one, views[one]) for one in document.features], answers["prediction_id"].to_list(), tolerance=tolerance
     )
+
+
+def _leave_out_early(
+    served: "npt.NDArray[np.float32]", recomputed: "npt.NDArray[np.float32]", document: RouteDocument, missing: list[list[str]]
+) -> None:
+    """Where a request asked about a time before a view's online rows, its NaN was said to be no answer, and differs from none."""
+    import numpy as np
+
+    from clew.feature_store.reader import asked_too_early
+
+    words = {column: asked_too_early(use.view) for use in document.uses for column in use.columns}
+    for place, column in enumerate(document.features):
+        early = np.array([words[column] in listed for listed in missing], np.bool_)
+        recomputed[early & np.isnan(served[:, place]), place] = np.nan
 
 
 def _requests(document: RouteDocument, answers: "pl.DataFrame") -> "pl.DataFrame":

@@ -1,7 +1,7 @@
 """``clew.monitor``, and the triggers that build: when a monitor says *worse*, or a time has come."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from clew.clock import parse_duration
@@ -11,6 +11,9 @@ from clew.sdk.assets import Declared
 from clew.sdk.datasets import Dataset
 from clew.sdk.endpoints import Endpoint
 from clew.sdk.models import Model
+
+if TYPE_CHECKING:
+    from clew.monitoring.schema import Alert, MonitorKind, MonitorLook
 
 __all__ = ["Monitor", "Trigger", "any_of", "cron", "monitor", "on"]
 
@@ -27,6 +30,27 @@ class Monitor(Declared):
     def worse(self) -> Condition:
         """Holds when the monitor's newest look at performance, or at what not retraining costs, says *worse*."""
         return Condition("worse", monitor=self.name)
+
+    def look(self) -> "list[MonitorLook]":
+        """Look at every window that has ended and matured and was not looked at yet; oldest first, none when asked again."""
+        from clew.backend import current
+        from clew.monitoring.looking import look
+
+        return current().call(look, self.name).items
+
+    def looks(self, kind: "MonitorKind | None" = None, *, limit: int = 50) -> "list[MonitorLook]":
+        """What it has found, newest windows first; of one kind: performance, regret, drift, missing or skew."""
+        from clew.backend import current
+        from clew.monitoring.looking import monitor_looks
+
+        return current().call(monitor_looks, self.name, kind=kind, limit=limit).items
+
+    def alerts(self, *, resolved: bool = False) -> "list[Alert]":
+        """The alerts that wait for somebody, newest first; with ``resolved`` all that there were."""
+        from clew.backend import current
+        from clew.monitoring.alerts import list_alerts
+
+        return current().call(list_alerts, monitor=self.name, resolved=resolved).items
 
 
 class Trigger(Declared):
