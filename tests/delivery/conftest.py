@@ -2,36 +2,26 @@
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by path, and these helpers are imported by name
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 
+from declaring import START, STEPS, declare
 from small_models import register_model_of
 
 from clew.access.service import set_event_time
 from clew.backend import LocalBackend
-from clew.catalog import service as catalog
-from clew.catalog.schema import AssetVersion, DefinitionDraft
-from clew.definitions import AnyDefinition, EndpointDefinition, GuardDefinition, RolloutStep, definition_digest, kind_of, to_document
+from clew.catalog.schema import AssetVersion
+from clew.definitions import EndpointDefinition, GuardDefinition
 from clew.serving import service as serving
-
-START = datetime(2013, 4, 1, 4, tzinfo=UTC)
-STEPS = (RolloutStep("shadow", "2d"), RolloutStep("canary", "7d", 0.1))
-
-Declare = Callable[..., None]
 
 
 @pytest.fixture
 def register() -> Callable[..., AssetVersion]:
     return register_model_of
-
-
-def declare(backend: LocalBackend, *definitions: AnyDefinition) -> None:
-    drafts = [DefinitionDraft(kind_of(one), one.name, definition_digest(one), to_document(one)) for one in definitions]
-    backend.call(catalog.apply_definitions, drafts, source="sha256:" + "5" * 64)
 
 
 @pytest.fixture
