@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -64,7 +65,67 @@ def test_a_glob_sees_a_file_that_comes_later(tmp_path: Path) -> None:
         pl.scan_csv(tmp_path / "parts" / "*.csv").collect()
     assert matches(trace.to_dict(), tmp_path) is None
     pl.DataFrame({"a": [1]}).write_csv(tmp_path / "parts" / "2.csv")
-    assert matches(trace.to_dict(), tmp_path) == "the file parts changed"
+    assert matches(trace.to_dict(), tmp_path) == "the files parts/*.csv changed"
+
+
+@pytest.mark.parametrize("pattern", ["*.csv", "ro[wx]s_?.csv", "**/rows_*.csv", "./*.csv"])
+def test_of_a_glob_in_the_projects_root_only_what_matches_counts(pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        pl.DataFrame({"a": [number]}).write_csv(f"rows_{number}.csv")
+    with tracing(tmp_path) as trace:
+        assert pl.scan_csv(pattern).collect().height == 2
+    record = trace.to_dict()
+    Path("notes.txt").write_text("unrelated")
+    Path("unrelated").mkdir()
+    assert matches(record, tmp_path) is None
+    pl.DataFrame({"a": [3]}).write_csv("rows_3.csv")
+    assert matches(record, tmp_path) == f"the files {pattern.removeprefix('./')} changed"
+    Path("rows_3.csv").unlink()
+    pl.DataFrame({"a": [7]}).write_csv("rows_2.csv")
+    assert matches(record, tmp_path) == "the file rows_2.csv changed"
+    Path("rows_2.csv").unlink()
+    assert matches(record, tmp_path) == "the file rows_2.csv is gone"
+
+
+def test_a_glob_that_matched_nothing_counts_by_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with tracing(tmp_path) as trace, pytest.raises(pl.exceptions.PolarsError):
+        pl.scan_parquet("*.parquet").collect()
+    assert matches(trace.to_dict(), tmp_path) is None
+    pl.DataFrame({"a": [1]}).write_parquet("late.parquet")
+    assert matches(trace.to_dict(), tmp_path) == "the files *.parquet appeared"
+
+
+def test_a_glob_outside_of_the_project_and_one_of_several_count_too(tmp_path: Path) -> None:
+    root, outside = tmp_path / "project", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    for name in ("a.csv", ".hidden.csv"):
+        pl.DataFrame({"a": [1]}).write_csv(outside / name)
+    with tracing(root) as trace:
+        pl.scan_csv([outside / "*.csv"]).collect()
+    assert matches(trace.to_dict(), root) is None
+    pl.DataFrame({"a": [2]}).write_csv(outside / ".hidden.csv")  # Polars reads it, so it counts
+    assert matches(trace.to_dict(), root) == f"the file {outside / '.hidden.csv'} changed"
+
+
+def test_a_name_with_brackets_that_is_no_pattern_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "rows[1].csv"
+    file.write_text("a\n1\n")
+    with tracing(tmp_path) as trace:
+        pl.scan_csv(file, glob=False).collect()
+    file.write_text("a\n2\n")
+    assert matches(trace.to_dict(), tmp_path) == "the file rows[1].csv changed"
+
+
+def test_a_glob_of_scratch_files_that_are_gone_again_is_no_input(tmp_path: Path) -> None:
+    with tracing(tmp_path) as trace:
+        (tmp_path / "scratch").mkdir()
+        pl.DataFrame({"a": [1]}).write_csv(tmp_path / "scratch" / "1.csv")
+        pl.scan_csv(tmp_path / "scratch" / "*.csv").collect()
+        shutil.rmtree(tmp_path / "scratch")
+    assert trace.to_dict() == {}
 
 
 def test_a_delta_table_is_seen_whole(tmp_path: Path) -> None:

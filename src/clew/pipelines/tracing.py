@@ -7,6 +7,7 @@ step runs, as is ``os.environ``. What is read from inside a C extension by other
 import functools
 import glob
 import hashlib
+import itertools
 import os
 import sys
 import threading
@@ -20,7 +21,7 @@ from clew.fingerprints import is_project_file
 from clew.settings import Settings
 from clew.storage.blobs import local_folder
 
-__all__ = ["Trace", "file_state", "listing_state", "matches", "own_folders", "tracing", "variable_state"]
+__all__ = ["Trace", "file_state", "listing_state", "matches", "matching_state", "own_folders", "tracing", "variable_state"]
 
 _READERS = {
     "polars": (
@@ -56,19 +57,32 @@ _hooked = False
 
 @dataclass
 class Trace:
-    """Paths and environment variables, each with the digest of what it held; ``absent`` for what was not there."""
+    """Paths, patterns and environment variables, each with the digest of what it held; ``absent`` for what was not there."""
 
     root: Path
     ignored: tuple[Path, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
+    patterns: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
 
-    def saw_file(self, path: Any) -> None:
-        for name in _paths(path):
-            file = Path(os.path.abspath(name))
-            key = self._key(file)
-            if key not in self.files and self._counts(file):
-                self.files[key] = file_state(file)
+    def saw_file(self, path: str | bytes | os.PathLike[str]) -> None:
+        file = Path(os.path.abspath(os.fsdecode(path)))
+        key = self._key(file)
+        if key not in self.files and self._counts(file):
+            self.files[key] = file_state(file)
+
+    def saw_source(self, source: Any) -> None:
+        """What a reader was given: paths, and patterns, of which the names that match count beside what they hold."""
+        for name in _paths(source):
+            if not _is_pattern(name):
+                self.saw_file(name)
+                continue
+            pattern = Path(os.path.abspath(name))
+            self.patterns.setdefault(self._key(pattern), matching_state(pattern))
+            for found in _matching(pattern):
+                self.saw_file(found)
+            if os.path.exists(name):  # a reader that knows no patterns, and a file with brackets in its name
+                self.saw_file(name)
 
     def saw_listing(self, path: Any) -> None:
         """A folder that was listed: which names are in it counts, not what they hold."""
@@ -93,15 +107,15 @@ class Trace:
 
     def settle(self) -> None:
         """Forget what came and went inside the step: a scratch file that is gone again is no input."""
-        gone = [name for name, state in self.files.items() if state != "absent" and not (self.root / name).exists()]
-        for name in gone:
+        for name in [name for name, state in self.files.items() if state != "absent" and not (self.root / name).exists()]:
             del self.files[name]
+        for name in [name for name in self.patterns if not _searched(self.root / name).exists()]:
+            del self.patterns[name]
 
     def to_dict(self) -> dict[str, str]:
-        """One flat record: ``file <path>`` and ``variable <name>`` to digests."""
-        return {f"file {name}": state for name, state in sorted(self.files.items())} | {
-            f"variable {name}": state for name, state in sorted(self.variables.items())
-        }
+        """One flat record: ``file <path>``, ``files <pattern>`` and ``variable <name>`` to digests."""
+        kinds = {"file": self.files, "files": self.patterns, "variable": self.variables}
+        return {f"{kind} {name}": state for kind, seen in kinds.items() for name, state in sorted(seen.items())}
 
 
 def _paths(source: Any) -> Iterator[str]:  # Any: whatever a reader takes
@@ -113,12 +127,21 @@ def _paths(source: Any) -> Iterator[str]:  # Any: whatever a reader takes
         text = text.decode(errors="surrogateescape") if isinstance(text, bytes) else text
         if "://" in text and not text.startswith("file://"):
             return
-        text = text.removeprefix("file://")
-        if any(character in text for character in "*?["):
-            yield os.path.dirname(text.split("*")[0].split("?")[0].split("[")[0]) or "."
-            yield from sorted(glob.glob(text, recursive=True))
-        else:
-            yield text
+        yield text.removeprefix("file://")
+
+
+def _is_pattern(text: str) -> bool:
+    return any(character in text for character in "*?[")
+
+
+def _matching(pattern: Path) -> list[str]:
+    """The paths that match, as Polars finds them: hidden ones too, and below any folder for ``**``."""
+    return sorted(glob.glob(str(pattern), recursive=True, include_hidden=True))
+
+
+def _searched(pattern: Path) -> Path:
+    """The folder in which a pattern looks."""
+    return Path(*itertools.takewhile(lambda part: not _is_pattern(part), pattern.parts))
 
 
 def own_folders(settings: Settings) -> tuple[Path, ...]:
@@ -152,6 +175,13 @@ def listing_state(folder: Path) -> str:
     return _LISTING + hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
 
 
+def matching_state(pattern: Path) -> str:
+    """The names that match a pattern, ``absent`` where none does; what they hold is a matter of each file's own state."""
+    folder = _searched(pattern)
+    found = [os.path.relpath(name, folder) for name in _matching(pattern)]
+    return "absent" if not found else hashlib.sha256("\n".join(found).encode(errors="surrogateescape")).hexdigest()[:32]
+
+
 def variable_state(name: str) -> str:
     """An environment variable by its digest: a value may be a secret, and a record is not the place for it."""
     value = os.environ._data.get(os.environ.encodekey(name)) if hasattr(os.environ, "_data") else None  # past the wrapper
@@ -162,16 +192,15 @@ def matches(record: dict[str, str], root: Path) -> str | None:
     """``None`` while everything in a record still holds; else the first thing that does not, in words."""
     for key, state in record.items():
         kind, _, name = key.partition(" ")
-        now = (
-            variable_state(name)
-            if kind == "variable"
-            else listing_state(root / name)
-            if state.startswith(_LISTING)
-            else file_state(root / name)
-        )
+        if kind == "variable":
+            kind, now = "environment variable", variable_state(name)
+        elif kind == "files":
+            now = matching_state(root / name)
+        else:
+            now = listing_state(root / name) if state.startswith(_LISTING) else file_state(root / name)
         if now != state:
-            what = "environment variable" if kind == "variable" else "file"
-            return f"the {what} {name} {'is gone' if now == 'absent' else 'appeared' if state == 'absent' else 'changed'}"
+            gone = "are gone" if kind == "files" else "is gone"
+            return f"the {kind} {name} {gone if now == 'absent' else 'appeared' if state == 'absent' else 'changed'}"
     return None
 
 
@@ -252,7 +281,7 @@ def _wrap_readers() -> list[Callable[[], None]]:
 def _function_watch(original: Any) -> Any:
     @functools.wraps(original)
     def read(*args: Any, **kwargs: Any) -> Any:
-        _report("saw_file", args[0] if args else kwargs.get("source"))
+        _report("saw_source", args[0] if args else kwargs.get("source"))
         return original(*args, **kwargs)
 
     return read
@@ -261,7 +290,7 @@ def _function_watch(original: Any) -> Any:
 def _class_watch(original: Any) -> Any:
     class Watched(original):  # type: ignore[misc]  # the class is known at run time only
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            _report("saw_file", args[0] if args else next(iter(kwargs.values()), None))
+            _report("saw_source", args[0] if args else next(iter(kwargs.values()), None))
             super().__init__(*args, **kwargs)
 
     Watched.__name__, Watched.__qualname__, Watched.__module__ = original.__name__, original.__qualname__, original.__module__
