@@ -20,6 +20,7 @@ from small_airline import (
     TRAINING,
     WEATHER,
     Airline,
+    flights,
     landing_rows,
     schedule_rows,
     weather_rows,
@@ -244,6 +245,62 @@ def test_missing_says_what_is_answered_past_the_ttl(airline: Airline) -> None:
             else np.array_equal(winds, np.full(len(winds), expected), equal_nan=True)
         )
         assert read.views[0].missing == tuple(bool(one) for one in ~stationed) if missing == "hold" else all(read.views[0].missing)
+
+
+def read_with_truth(airline: Airline, frame: pl.DataFrame, views: tuple[UsedView, ...]) -> tuple[Any, Any, Any]:
+    """What is read, the truth, and for each cell whether its view said that it was asked too early."""
+    found = reader_of(airline, views).read(requests(frame))
+    truth = recompute(airline.backend, frame, "departs", views, load_functions(views)).fill_null(np.nan).to_numpy()
+    early = [one.early for use, one in zip(views, found.views, strict=True) for _ in use.columns]
+    return found.matrix, truth, np.array(early).T
+
+
+def test_a_request_of_long_ago_is_answered_right_or_with_nothing_and_says_so(airline: Airline) -> None:
+    old = flights(seed=3).with_columns(pl.col("departs", "landed", "published") - pl.duration(days=10), pl.col("flight") + 1_000)
+    airline.ingest(LANDINGS, landing_rows(old))
+    airline.ingest(SCHEDULE, schedule_rows(old))
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    asked = pl.concat([old, airline.between(START)])
+    read, truth, early = read_with_truth(airline, asked, views)
+    right = np.isclose(read, truth, rtol=1e-6, equal_nan=True)
+    assert (right | (early & np.isnan(read))).all()
+    assert not right[: old.height].all()  # of ten days, only four are kept
+    assert right[old.height :].all()
+    assert not early[old.height :].any()
+
+
+def test_slightly_late_requests_are_exact_while_rows_are_pushed_and_forgotten(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    later = flights(400, seed=4).with_columns(pl.col("departs", "landed", "published") + pl.duration(days=5), pl.col("flight") + 2_000)
+    for part in later.sort("landed").iter_slices(50):
+        push(airline, "landings", landing_rows(part))
+    for frame in (airline.frame, later):
+        read, truth, early = read_with_truth(airline, frame, views)
+        pace = np.arange(read.shape[1]) < len(views[0].columns)
+        right = np.isclose(read, truth, rtol=1e-6, equal_nan=True)
+        assert (right | (early & np.isnan(read)))[:, pace].all()
+    last_days = later.filter(pl.col("departs") > later["landed"].max() - timedelta(days=3))
+    read, truth, early = read_with_truth(airline, last_days, views)
+    assert not early[:, pace].any()
+
+
+def test_what_a_function_of_the_request_makes_of_rows_that_are_not_kept_is_nothing(airline: Airline) -> None:
+    old = flights(seed=3).with_columns(pl.col("departs", "landed", "published") - pl.duration(days=10), pl.col("flight") + 1_000)
+    airline.ingest(LANDINGS, landing_rows(old))
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    calendar = replace(views[3], inputs=(views[0],))
+    store = open_store(airline.backend.settings.online_url)
+    reader = FeatureReader((calendar,), store, project="test", time="departs", functions={"calendar": view_functions.busy_hour})
+    found = reader.read(requests(pl.concat([old.head(1), airline.between(START).tail(1)])))
+    assert np.isnan(found.matrix[0]).all()
+    assert np.isfinite(found.matrix[1]).all()
+    assert [found.views[0].names(place) for place in (0, 1)] == [["calendar", "calendar (before its online rows)"], []]
 
 
 # ── reverts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -32,5 +32,10 @@ def relative(pace: pl.LazyFrame, request: pl.LazyFrame) -> pl.LazyFrame:
     return pl.concat([pace, request], how="horizontal").select(per_flown=pl.col("distance") / (pl.col("flown_2h") + 1))
 
 
+def busy_hour(pace: pl.LazyFrame, request: pl.LazyFrame) -> pl.LazyFrame:
+    """Makes a number of a missing one."""
+    return pl.concat([pace, request], how="horizontal").select(hour=pl.col("flown_1d").fill_null(0), distance="distance")
+
+
 def shrinking(request: pl.LazyFrame) -> pl.LazyFrame:
     return request.select(pl.col("distance").sum())

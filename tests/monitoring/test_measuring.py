@@ -1,9 +1,13 @@
 """What was served on a day equals what the same day gives afterwards, as known then; and a wrong feature is found."""
 
+from datetime import timedelta
+
 import polars as pl
 import pytest
+from small_airline import START, ZONE, flights, landing_rows
 
 from clew.errors import NotFound
+from clew.feature_store.service import push_rows
 from clew.monitoring import service
 from clew.monitoring.measuring import measure_skew
 from clew.serving.answers import compact_predictions, get_prediction, latest_answers
@@ -39,6 +43,22 @@ def test_a_function_that_differs_online_is_found_with_feature_view_and_row(serve
     assert wrong.example in served.identifiers
     assert wrong.recomputed == pytest.approx(1.609 * (wrong.served or 0), rel=1e-5)
     assert "distance of calendar@1" in str(report)
+
+
+def test_what_was_asked_about_a_time_that_the_online_store_no_longer_keeps_is_no_skew(served) -> None:  # type: ignore[no-untyped-def]
+    newest = flights(60, seed=9).with_row_index("minute")
+    at = pl.lit(START + timedelta(days=5)) - pl.duration(minutes=60 - pl.col("minute"))
+    newest = newest.with_columns(
+        departs=at.dt.convert_time_zone(ZONE), landed=at.dt.convert_time_zone(ZONE), flight=pl.col("minute") + 9_000
+    )
+    served.backend.call(push_rows, "landings", landing_rows(newest.drop("minute")).to_dicts())
+    departs = (START + timedelta(hours=26)).isoformat()
+    identifier = served.ask({"departs": departs, "flight": 1, "carrier": "UA", "station": "EWR", "distance": 100.0})
+    answer = served.backend.call(get_prediction, identifier)
+    assert answer.missing[:2] == ("pace", "pace (before its online rows)")
+    report = measure_skew(served.backend, "late")
+    assert report.none, str(report)
+    assert report.rows == len(served.identifiers) + 1
 
 
 def test_performance_is_judged_on_matured_labels_by_block(served) -> None:  # type: ignore[no-untyped-def]

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     import lmdb
 
 __all__ = [
-    "TAG_BYTES", "LmdbStore", "News", "OnlineEvent", "OnlineStore", "OnlineWriter", "Progress", "Wanted", "check_key", "forget_store", "not_filled",
-    "open_store", "position_of", "time_bytes", "time_of", "view_key",
+    "TAG_BYTES", "LmdbStore", "News", "OnlineEvent", "OnlineStore", "OnlineWriter", "Progress", "Wanted", "check_key", "complete_from", "forget_store",
+    "not_filled", "open_store", "position_of", "time_bytes", "time_of", "view_key",
 ]  # fmt: skip
 
 TAG_BYTES = 8
 _MAP_BYTES = 1 << 38  # sparse: it costs address space, not disk, and must never be resized under the readers of other processes
 _MAX_READERS = 1_024
-_HEAD = struct.Struct("<QQ8s")
+_HEAD = struct.Struct("<QQ8s8s")
 _STATE = struct.Struct("<Q")
-_PROGRESS = struct.Struct("<QQ")
+_PROGRESS = struct.Struct("<QQ8s")
 _TIME = struct.Struct(">Q")
 _SIGN = 1 << 63  # so that bytes sort as the signed integers do
 _LENGTH = struct.Struct(">H")
@@ -82,11 +82,15 @@ class News:
 
     Reading on gives events at ``Wanted.newest`` again. It is possible while all that came since came in order of time; an event from
     before the newest, another payload, a dropped view or a server that lost something make the reader begin anew.
+
+    ``complete_from`` is the time from which on none of the entity's events was left out or forgotten, ``None`` where none was at all.
+    A window that begins before it can't be answered, however many events are there.
     """
 
     state: bytes
     anew: bool
     events: list[OnlineEvent]
+    complete_from: int | None = None
 
 
 class OnlineWriter(Protocol):
@@ -100,11 +104,12 @@ class OnlineWriter(Protocol):
         """Delete up to ``limit`` of the entity's oldest events, all before a time."""
         ...
 
-    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"") -> None:
+    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"", since: int | None = None) -> None:
         """Note that a view's events go up to an appended row at least. From the first note on the view can be read.
 
-        Whoever filled the view names the version of its dataset, and the life of the store in which it began: where another has begun
-        since, the transaction raises ``Unavailable``. Without a version, a view that has no current progress gets none.
+        Whoever filled the view names the version of its dataset, the time ``since`` which it brought events, ``None`` for all, and the
+        life of the store in which it began: where another has begun since, the transaction raises ``Unavailable``. Without a version,
+        a view that has no current progress gets none. Of several ``since`` the latest holds, until the view is dropped.
         """
         ...
 
@@ -210,6 +215,16 @@ def time_of(position: bytes) -> int:
     return int(_TIME.unpack_from(position)[0]) - _SIGN
 
 
+def complete_from(filled_since: bytes, forgotten: bytes) -> int | None:
+    """From which time on events are all there: since when the view was filled, and after the last one that was forgotten.
+
+    Both as ``time_bytes``; empty, or zero, where nothing was left out.
+    """
+    after = time_of(forgotten) + 1 if forgotten.strip(b"\0") else None
+    since = time_of(filled_since) if filled_since.strip(b"\0") else None
+    return max((one for one in (after, since) if one is not None), default=None)
+
+
 class LmdbStore:
     """Events in one LMDB file, ``lmdb:///folder``. Survives the process; a power cut too where durability is ``full``."""
 
@@ -227,10 +242,8 @@ class LmdbStore:
     def news(self, wanted: Sequence[Wanted]) -> list[News]:
         with self._environment.begin() as transaction:
             inside = _LmdbTransaction(transaction)
-            for view in dict.fromkeys(one.view for one in wanted):
-                if inside.progress(view) is None:
-                    raise not_filled(view)
-            return [inside.news(one) for one in wanted]
+            filled = {view: inside.filled_since(view) for view in dict.fromkeys(one.view for one in wanted)}
+            return [inside.news(one, filled[one.view]) for one in wanted]
 
     def progress(self, view: bytes) -> Progress | None:
         with self._environment.begin() as transaction:
@@ -270,21 +283,29 @@ class _LmdbTransaction:
     def __init__(self, transaction: "lmdb.Transaction[bytes]") -> None:
         self._transaction = transaction
 
-    def news(self, wanted: Wanted) -> News:
+    def news(self, wanted: Wanted, filled_since: bytes) -> News:
         head = self._transaction.get(b"h" + wanted.view + wanted.entity)
         if head is None:
-            return News(b"", True, [])
-        sequence, reordered_at, _ = _HEAD.unpack(head)
-        state = _STATE.pack(sequence)
+            return News(b"", True, [], complete_from(filled_since, b""))
+        sequence, reordered_at, _, forgotten = _HEAD.unpack(head)
+        state, complete = _STATE.pack(sequence), complete_from(filled_since, forgotten)
         if wanted.state == state:
-            return News(state, False, [])
+            return News(state, False, [], complete)
         held = _STATE.unpack(wanted.state)[0] if wanted.state else -1
         anew = held < reordered_at or held > sequence
-        return News(state, anew, self._events(wanted.view, wanted.entity, wanted.since if anew else wanted.newest))
+        return News(state, anew, self._events(wanted.view, wanted.entity, wanted.since if anew else wanted.newest), complete)
 
     def progress(self, view: bytes) -> Progress | None:
         found = self._transaction.get(b"n" + view)
-        return None if found is None else Progress(*_PROGRESS.unpack(found))
+        return None if found is None else Progress(*_PROGRESS.unpack(found)[:2])
+
+    def filled_since(self, view: bytes) -> bytes:
+        """The time since which the view was filled, as bytes. Raises ``Unavailable`` where it was not."""
+        found = self._transaction.get(b"n" + view)
+        if found is None:
+            raise not_filled(view)
+        since: bytes = _PROGRESS.unpack(found)[2]
+        return since
 
     def count(self, view: bytes) -> int:
         counted = 0
@@ -320,28 +341,34 @@ class _LmdbTransaction:
         if head is None:
             # A random start: who held the entity before its view was dropped must not take new events for those that it knows.
             start = secrets.randbits(48)
-            sequence, reordered_at, last = start, start + 1, b""
+            sequence, reordered_at, last, forgotten = start, start + 1, b"", b""
         else:
-            sequence, reordered_at, last = _HEAD.unpack(head)
+            sequence, reordered_at, last, forgotten = _HEAD.unpack(head)
         in_order = fresh and at >= last
-        head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, at if in_order else last)
+        head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, at if in_order else last, forgotten)
         self._transaction.put(b"h" + view + entity, head)
 
     def forget(self, view: bytes, entity: bytes, before: int, limit: int) -> None:
-        prefix, forgotten = _prefix(view, entity), 0
-        end = prefix + time_bytes(before)
+        prefix = _prefix(view, entity)
+        end, forgotten = prefix + time_bytes(before), list[bytes]()
         with self._transaction.cursor() as cursor:
             more = cursor.set_range(prefix)
-            while more and forgotten < limit and prefix <= cursor.key() < end:
+            while more and len(forgotten) < limit and prefix <= cursor.key() < end:
+                forgotten.append(cursor.key()[len(prefix) : len(prefix) + _TIME.size])
                 more = cursor.delete()
-                forgotten += 1
+        head = self._transaction.get(b"h" + view + entity)
+        if forgotten and head is not None:
+            sequence, reordered_at, last, known = _HEAD.unpack(head)
+            self._transaction.put(b"h" + view + entity, _HEAD.pack(sequence, reordered_at, last, max(known, forgotten[-1])))
 
-    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"") -> None:
-        before = self.progress(view)
+    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"", since: int | None = None) -> None:
+        before = self._transaction.get(b"n" + view)
+        start = b"" if since is None else time_bytes(since)
         if before is not None:
-            sequence, dataset = max(sequence, before.sequence), before.dataset if dataset is None else dataset
+            known, known_dataset, known_start = _PROGRESS.unpack(before)
+            sequence, dataset, start = max(sequence, known), known_dataset if dataset is None else dataset, max(start, known_start)
         if dataset is not None:
-            self._transaction.put(b"n" + view, _PROGRESS.pack(sequence, dataset))
+            self._transaction.put(b"n" + view, _PROGRESS.pack(sequence, dataset, start))
 
     def drop(self, view: bytes) -> None:
         for kind in (b"e", b"h", b"n"):

@@ -5,8 +5,8 @@ sent as one: both happen at one moment of the server, in one round trip. The key
 
 ==============================================  =====================================================================================
 ``clew:{project}/view@7:of:<entity>``           sorted set of the entity's events: position and payload, all of score 0, so in order of bytes
-``clew:{project}/view@7:heads``                 hash by entity: changes so far, the last out of order, newest time
-``clew:{project}/view@7:progress``              hash: appended row, dataset's version, and the life in which the view was filled
+``clew:{project}/view@7:heads``                 hash by entity: changes so far, the last out of order, newest time, newest forgotten
+``clew:{project}/view@7:progress``              hash: appended row, dataset's version, since when and in which life the view was filled
 ``clew:{project}:life``                         random, gone when the database was flushed
 ``clew:{project}:done:<transaction>``           for five minutes, so that a transaction whose answer was lost is not done twice
 ==============================================  =====================================================================================
@@ -32,6 +32,7 @@ from clew.feature_store.online import (
     Progress,
     Wanted,
     check_key,
+    complete_from,
     forget_store,
     not_filled,
     position_of,
@@ -59,25 +60,28 @@ _NEWS = f"""#!lua flags=allow-oom
 {_LIFE}
 local at = 0
 local function take() at = at + 1 return ARGV[at] end
-local views = {{}}
+local views, since_of = {{}}, {{}}
 for number = 1, tonumber(take()) do
   views[number] = take()
-  if redis.call('HGET', views[number] .. ':progress', 'life') ~= life then return number end
+  local filled = redis.call('HMGET', views[number] .. ':progress', 'life', 'since')
+  if filled[1] ~= life then return number end
+  since_of[number] = filled[2] or ''
 end
 local found = {{life}}
 while at < #ARGV do
-  local view, entity, held_life, held, newest, since = views[tonumber(take())], take(), take(), take(), take(), take()
+  local number = tonumber(take())
+  local view, entity, held_life, held, newest, since = views[number], take(), take(), take(), take(), take()
   local head = redis.call('HGET', view .. ':heads', entity)
   if head then
-    local sequence, reordered = string.match(head, '^(%d+) (%d+) ')
+    local sequence, reordered, after = string.match(head, '^(%d+) (%d+) ()')
     local anew = held_life ~= life or tonumber(held) < tonumber(reordered) or tonumber(held) > tonumber(sequence)
     local events = {{}}
     if anew or held ~= sequence then
       events = redis.call('ZRANGE', view .. ':of:' .. entity, anew and since or newest, '+', 'BYLEX')
     end
-    found[#found + 1] = {{sequence, anew and 1 or 0, events}}
+    found[#found + 1] = {{sequence, anew and 1 or 0, events, since_of[number], string.sub(head, after + 8)}}
   else
-    found[#found + 1] = {{'', 1, {{}}}}
+    found[#found + 1] = {{'', 1, {{}}, since_of[number], ''}}
   end
 end
 return found
@@ -101,12 +105,12 @@ end
 local function change_entity(view, entity)
   local events, fresh = view .. ':of:' .. entity, {{}}
   local head = redis.call('HGET', view .. ':heads', entity)
-  local sequence, reordered, last = start, start + 1, nil
+  local sequence, reordered, last, forgotten = start, start + 1, nil, ''
   if head then
-    sequence, reordered = string.match(head, '^(%d+) (%d+) ')
-    sequence, reordered, last = tonumber(sequence), tonumber(reordered), string.sub(head, -8)
+    local after
+    sequence, reordered, after = string.match(head, '^(%d+) (%d+) ()')
+    sequence, reordered, last, forgotten = tonumber(sequence), tonumber(reordered), string.sub(head, after, after + 7), string.sub(head, after + 8)
   end
-  local before = sequence
   local function flush()
     if #fresh > 0 then redis.call('ZADD', events, unpack(fresh)) end
     fresh = {{}}
@@ -117,7 +121,11 @@ local function change_entity(view, entity)
     if string.sub(change, 1, 1) == '-' then
       flush()
       local old = redis.call('ZRANGE', events, '-', '(' .. time, 'BYLEX', 'LIMIT', 0, string.sub(change, 10))
-      if #old > 0 then redis.call('ZREMRANGEBYRANK', events, 0, #old - 1) end
+      if #old > 0 then
+        redis.call('ZREMRANGEBYRANK', events, 0, #old - 1)
+        local newest = string.sub(old[#old], 1, 8)
+        if forgotten == '' or later(newest, forgotten) then forgotten = newest end
+      end
     else
       local old
       if last and not later(time, last) then
@@ -137,14 +145,16 @@ local function change_entity(view, entity)
     end
   end
   flush()
-  if sequence > before then redis.call('HSET', view .. ':heads', entity, string.format('%.0f %.0f ', sequence, reordered) .. last) end
+  local changed = last and string.format('%.0f %.0f ', sequence, reordered) .. last .. forgotten
+  if changed and changed ~= head then redis.call('HSET', view .. ':heads', entity, changed) end
 end
 
-local function advance(progress, sequence, dataset)
-  local known, filled = unpack(redis.call('HMGET', progress, 'sequence', 'life'))
+local function advance(progress, sequence, dataset, since)
+  local known, filled, known_since = unpack(redis.call('HMGET', progress, 'sequence', 'life', 'since'))
   if known and tonumber(known) > tonumber(sequence) then sequence = known end
+  if known_since and known_since ~= '' and (since == '' or later(known_since, since)) then since = known_since end
   if dataset ~= '' then
-    redis.call('HSET', progress, 'sequence', sequence, 'dataset', dataset, 'life', life)
+    redis.call('HSET', progress, 'sequence', sequence, 'dataset', dataset, 'life', life, 'since', since)
   elseif filled == life then
     redis.call('HSET', progress, 'sequence', sequence)
   end
@@ -156,7 +166,7 @@ local function change_view(view)
     redis.call('DEL', view .. ':heads', view .. ':progress')
   end
   for _ = 1, tonumber(take()) do change_entity(view, take()) end
-  for _ = 1, tonumber(take()) do advance(view .. ':progress', take(), take()) end
+  for _ = 1, tonumber(take()) do advance(view .. ':progress', take(), take(), take()) end
 end
 
 while at < #ARGV do change_view(take()) end
@@ -198,7 +208,10 @@ class RedisStore:
         if isinstance(answer, int):
             raise not_filled(views[answer - 1])
         life, *found = answer
-        return [News(b"%b %b" % (life, sequence) if sequence else b"", bool(anew), _events(members)) for sequence, anew, members in found]
+        return [
+            News(b"%b %b" % (life, sequence) if sequence else b"", bool(anew), _events(members), complete_from(since, forgotten))
+            for sequence, anew, members, since, forgotten in found
+        ]
 
     def progress(self, view: bytes) -> Progress | None:
         sequence, dataset, current = self._reading.run(_PROGRESS, [_life_key(view)], [_key(view)])
@@ -255,7 +268,7 @@ class _Changes:
 
     dropped: bool = False
     entities: dict[bytes, list[bytes]] = field(default_factory=dict)
-    advances: list[tuple[int, int | None]] = field(default_factory=list)
+    advances: list[tuple[int, int | None, int | None]] = field(default_factory=list)
 
     def arguments(self, view: bytes) -> Iterator[bytes | int]:
         yield from (_key(view), int(self.dropped), len(self.entities))
@@ -264,8 +277,8 @@ class _Changes:
             yield len(changes)
             yield from changes
         yield len(self.advances)
-        for sequence, dataset in self.advances:
-            yield from (sequence, b"" if dataset is None else dataset)
+        for sequence, dataset, since in self.advances:
+            yield from (sequence, b"" if dataset is None else dataset, b"" if since is None else time_bytes(since))
 
 
 class _Transaction:
@@ -281,8 +294,8 @@ class _Transaction:
     def forget(self, view: bytes, entity: bytes, before: int, limit: int) -> None:
         self._of(view, entity).append(b"-" + time_bytes(before) + b"%d" % limit)
 
-    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"") -> None:
-        self._views.setdefault(view, _Changes()).advances.append((sequence, dataset))
+    def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"", since: int | None = None) -> None:
+        self._views.setdefault(view, _Changes()).advances.append((sequence, dataset, since))
         self._life = life or self._life
 
     def drop(self, view: bytes) -> None:

@@ -180,9 +180,10 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
     if not view.dataset:  # a view of views: as new as its version
         assert view.details.pin is not None  # kind "table"
         made = context.tables.scan(view.details.pin)
+        since = _since(context, view, made)
         with store.writing() as writer:
-            _put_all(writer, key, view.online, made, _since(context, view, made))
-            writer.advance(key, 0, 0, life)
+            _put_all(writer, key, view.online, made, since)
+            writer.advance(key, 0, 0, life, since)
         return
     with context.reading() as inside:
         latest = catalog.latest_version(inside, view.dataset)
@@ -198,20 +199,21 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
         others = [_input_rows(context, reference) for reference in view.details.inputs[1:]]
         frames = [rows.collect(), *(frame for frame, _ in others)]
         rows = _table_rows(context, view, frames, [dataset, *(details for _, details in others)]).lazy()
-    events = frame_events(rows, view.online, _since(context, view, rows))
+    since = _since(context, view, rows)
+    events = frame_events(rows, view.online, since)
     if _begun_anew(context, view.dataset, store.progress(key), latest):
         with store.writing() as writer:  # one transaction: no reader sees the view without its rows
             writer.drop(key)
             for event in events:
                 view.online.put(writer, key, event)
-            writer.advance(key, sequence, latest.number, life)
+            writer.advance(key, sequence, latest.number, life, since)
         return
     for start in range(0, len(events), _BATCH):  # several transactions, so that pushes don't wait for the whole
         with store.writing() as writer:
             for event in events[start : start + _BATCH]:
                 view.online.put(writer, key, event)
     with store.writing() as writer:
-        writer.advance(key, sequence, latest.number, life)
+        writer.advance(key, sequence, latest.number, life, since)
 
 
 def _begun_anew(context: Context, dataset: str, before: Progress | None, latest: AssetVersion) -> bool:

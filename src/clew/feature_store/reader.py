@@ -1,5 +1,6 @@
 """Features of a request, read online at the request's own time: what serving does for every row, in some tens of microseconds."""
 
+import operator
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from clew.feature_store.windows import WindowFunction
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["FeatureReader", "Features", "ViewReading", "stored_views"]
+__all__ = ["FeatureReader", "Features", "ViewReading", "asked_too_early", "stored_views"]
 
 _MAX_ENTITIES = 100_000
 _NAN = float("nan")
@@ -32,11 +33,26 @@ _NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class ViewReading:
-    """What one view answered: of which version, and for which of the rows it had nothing of its own to say."""
+    """What one view answered: of which version, and for which of the rows it had nothing of its own to say.
+
+    Rows that are ``early``, which are ``missing`` too, asked about a time of which the store does not keep all: what would need it is NaN.
+    """
 
     view: str
     number: int
     missing: tuple[bool, ...]
+    early: tuple[bool, ...] = ()
+
+    def names(self, place: int) -> list[str]:
+        """What an answer lists as missing for a row; nothing where the view had something to say."""
+        if not self.missing[place]:
+            return []
+        return [self.view, asked_too_early(self.view)] if self.early and self.early[place] else [self.view]
+
+
+def asked_too_early(view: str) -> str:
+    """What is listed beside a view that was asked about a time before its online rows: its NaN is no word about the data."""
+    return f"{view} (before its online rows)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +120,24 @@ class FeatureReader:
             for (stored, one), new in zip(wanted, news, strict=True):
                 stored.take(one, new)
             answers = {identity: stored.answer(entities, times) for identity, stored, entities in asked}
+        nothing = (False,) * len(rows)
         matrix = np.empty((len(rows), len(self.names)), np.float32)
         readings, at = [], 0
         for use in self._views:
             width = len(use.columns)
             if width:
-                values, missing = answers[id(use)] if id(use) in answers else (self._compute(use, rows, answers), (False,) * len(rows))
-                matrix[:, at : at + width] = values
+                if id(use) in answers:
+                    values, missing, early = answers[id(use)]
+                    matrix[:, at : at + width] = values
+                else:
+                    matrix[:, at : at + width] = self._compute(use, rows, answers)
+                    missing = early = nothing
+                    for taken in use.inputs:
+                        if any(answers[id(taken)][2]):  # the function may make anything of a NaN, even a number
+                            missing = early = tuple(map(operator.or_, early, answers[id(taken)][2]))
+                            matrix[np.array(early), at : at + width] = _NAN
                 at += width
-                readings.append(ViewReading(use.view, use.number, missing))
+                readings.append(ViewReading(use.view, use.number, missing, early))
         self._limits.check(matrix)
         return Features(matrix, self.names, tuple(readings), tuple(times))
 
@@ -140,9 +165,7 @@ class FeatureReader:
                 field=self.time,
             ) from error
 
-    def _compute(
-        self, use: UsedView, rows: Sequence[Mapping[str, Any]], answers: Mapping[int, tuple[list[list[float]], tuple[bool, ...]]]
-    ) -> "npt.NDArray[np.float64]":
+    def _compute(self, use: UsedView, rows: Sequence[Mapping[str, Any]], answers: "Mapping[int, _Answers]") -> "npt.NDArray[np.float64]":
         import polars as pl
 
         definition = from_document(use.details.definition)
@@ -159,6 +182,10 @@ class FeatureReader:
         return np.column_stack([np.array(made[column.name].to_numpy(), np.float64) for column in use.details.columns])
 
 
+_Answers = tuple[list[list[float]], tuple[bool, ...], tuple[bool, ...]]
+"""Of some rows: the features, which were missing, and which of those asked too early."""
+
+
 class _StoredView:
     """One view's entities in memory, kept up with the store."""
 
@@ -169,6 +196,7 @@ class _StoredView:
         self.fields = tuple(use.by[one.name] for one in details.entity)
         self.key = view_key(project, use.view, use.number)
         self._held: dict[bytes, _Held] = {}
+        self._complete_from: int | None = None  # for entities that the store does not know
         self._width = len(details.columns)
         definition = from_document(details.definition)
         self._spans: list[tuple[int, list[tuple[WindowFunction, int]]]] = []
@@ -216,10 +244,12 @@ class _StoredView:
         """Bring an entity in memory up to what the store has of it."""
         if not news.state:  # the store doesn't know it; kept in memory, made-up names would push out the others
             self._held.pop(wanted.entity, None)
+            self._complete_from = news.complete_from
             return
         if news.anew:
             self._held[wanted.entity] = _Held(RecentEvents(self.online.whole), b"", None, set(), wanted.since)
         held = self._held[wanted.entity]
+        held.complete_from = news.complete_from
         for event in news.events:
             if event.position in held.at_newest:
                 continue
@@ -236,15 +266,37 @@ class _StoredView:
             held.since = wanted.since
             held.recent.forget_before(wanted.since)
 
-    def answer(self, entities: Sequence[bytes | None], times: Sequence[int]) -> tuple[list[list[float]], tuple[bool, ...]]:
-        """The features of each entity at its time, and for which rows there were none."""
-        values, missing = [], []
+    def answer(self, entities: Sequence[bytes | None], times: Sequence[int]) -> _Answers:
+        """The features of each entity at its time, for which rows there were none, and which of these asked too early."""
+        values, missing, early = [], [], []
         for entity, time in zip(entities, times, strict=True):
             held = None if entity is None else self._held.get(entity)
             found = None if held is None else self._windows(held.recent, time) if self._spans else self._last(held.recent, time)
+            complete_from = None if entity is None else self._complete_from if held is None else held.complete_from
+            beyond = complete_from is not None and self._reach is not None and time - self._reach < complete_from
+            if beyond:
+                assert complete_from is not None
+                found, beyond = self._as_far_as_known(found, held, time, complete_from)
             values.append(self._empty if found is None else found)
-            missing.append(found is None)
-        return values, tuple(missing)
+            missing.append(found is None or beyond)
+            early.append(beyond)
+        return values, tuple(missing), tuple(early)
+
+    def _as_far_as_known(
+        self, found: list[float] | None, held: "_Held | None", time: int, complete_from: int
+    ) -> tuple[list[float] | None, bool]:
+        """What was found, without what would need events from before those that are there, and whether anything would."""
+        if not self._spans:
+            last = None if held is None else held.recent.last(time)
+            if time - (self._ttl or 0) >= complete_from or (last is not None and last[0] >= complete_from):
+                return found, False
+            return [_NAN] * self._width, True
+        answers = self._empty if found is None else found
+        width = len(answers) // len(self._spans)
+        known = [time - span + 1 >= complete_from for span, _ in self._spans for _ in range(width)]
+        if all(known):
+            return found, False
+        return [value if is_known else _NAN for value, is_known in zip(answers, known, strict=True)], True
 
     def _entity_of(self, row: Mapping[str, Any], place: int) -> bytes | None:
         try:
@@ -280,6 +332,7 @@ class _Held:
     newest: int | None
     at_newest: set[bytes]
     since: int | None
+    complete_from: int | None = None
 
     def reaches(self, time: int | None) -> bool:
         return self.since is None or (time is not None and self.since <= time)

@@ -186,6 +186,38 @@ class OnlineStoreConformance:
                 writer.forget(_VIEW, b"AA", 2, 3)
             assert [time for time, _ in read(store, _VIEW, b"UA")] == list(range(4 - left, 4))
 
+    def test_it_says_from_when_on_an_entitys_events_are_all_there(self, store: OnlineStore) -> None:
+        def complete_from(*entities: bytes) -> list[int | None]:
+            return [news.complete_from for news in store.news([Wanted(_VIEW, entity) for entity in entities])]
+
+        open_view(store, _VIEW)
+        with store.writing() as writer:
+            for time in range(-2, 4):
+                writer.put(_VIEW, b"UA", time, _tag(0), b"")
+            writer.put(_VIEW, b"AA", 3, _tag(0), b"")
+        assert complete_from(b"UA", b"AA", b"nobody") == [None, None, None]
+        for before, expected in ((-2, None), (0, 0), (-1, 0), (9, 2)):
+            with store.writing() as writer:
+                writer.forget(_VIEW, b"UA", before, 2)
+                writer.forget(_VIEW, b"nobody", before, 2)
+            assert complete_from(b"UA", b"AA", b"nobody") == [expected, None, None]
+        with store.writing() as writer:  # an older one again, and forgotten again
+            writer.put(_VIEW, b"UA", -9, _tag(0), b"")
+            writer.forget(_VIEW, b"UA", -8, 1)
+        assert complete_from(b"UA") == [2]
+        for since, of_all in ((1, [2, 1, 1]), (7, [7, 7, 7]), (5, [7, 7, 7]), (None, [7, 7, 7])):
+            with store.writing() as writer:
+                writer.advance(_VIEW, 0, 1, store.life(_VIEW), since)
+            assert complete_from(b"UA", b"AA", b"nobody") == of_all
+        with store.writing() as writer:
+            writer.advance(_VIEW, 1)
+        assert complete_from(b"AA") == [7]
+        with store.writing() as writer:
+            writer.drop(_VIEW)
+            writer.put(_VIEW, b"UA", 3, _tag(0), b"")
+            writer.advance(_VIEW, 0, 1, store.life(_VIEW), -5)
+        assert complete_from(b"UA", b"AA") == [-5, -5]
+
     def test_a_transaction_that_raises_leaves_nothing(self, store: OnlineStore) -> None:
         open_view(store, _VIEW)
 
