@@ -1,10 +1,11 @@
 """An endpoint over the small airline of the feature store's tests, asked about its third day as that day went by."""
 
 import asyncio
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-sys.path.insert(
-    0, str(Path(__file__).parents[1] / "feature_store")
-)  # pytest imports test files by path, and these two are imported by name
+sys.path.insert(0, str(Path(__file__).parents[1] / "feature_store"))  # pytest imports test files by path, and these by name
+sys.path.insert(0, str(Path(__file__).parent))
 
+from season import Season, a_season
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -37,6 +38,7 @@ from clew.serving.app import Front
 from clew.serving.loading import Kept, load
 from clew.serving.prediction_log import PredictionLog
 from clew.serving.statistics import Statistics
+from clew.settings import Settings, load_settings
 
 
 @dataclass
@@ -77,6 +79,35 @@ def served(backend: LocalBackend) -> Iterator[Served]:
     _replay(made)
     yield made
     log.close()
+
+
+@pytest.fixture(scope="session")
+def _told_once(tmp_path_factory: pytest.TempPathFactory, _migrated_sqlite: Path) -> Season:
+    """The season up to its first answer, on SQLite, to copy from."""
+    home = tmp_path_factory.mktemp("season") / ".clew"
+    home.mkdir()
+    shutil.copy(_migrated_sqlite, home / "clew.db")
+    backend = LocalBackend(replace(load_settings(home.parent, {}), project="test"))
+    made = a_season(backend)
+    with backend.database.engine.connect() as connection:
+        connection.connection.dbapi_connection.execute("pragma wal_checkpoint(truncate)")  # type: ignore[union-attr]
+    backend.dispose()
+    return made
+
+
+@pytest.fixture
+def season(settings: Settings, _told_once: Season) -> Iterator[Season]:
+    """Half a year of a small airport; nothing is served yet."""
+    shutil.copytree(_told_once.backend.settings.home, settings.home)
+    backend = LocalBackend(settings)
+    yield replace(_told_once, backend=backend)
+    backend.dispose()
+
+
+@pytest.fixture
+def season_on_each(backend: LocalBackend) -> Season:
+    """The same, told anew on each database."""
+    return a_season(backend)
 
 
 @pytest.fixture

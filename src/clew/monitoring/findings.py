@@ -166,7 +166,7 @@ def _performance_in_words(word: Word, figures: dict[str, Any]) -> str:
         limit = "" if one["threshold"] is None else f", worse from {one['threshold']:.3f} on"
         told.append(measured + against + limit)
     counted = f"{figures['days']} days, {figures['rows']:,} rows"
-    rule = f"by weeks, {figures['rate']:.0%} in {figures['looks']} looks"
+    rule = f"by weeks, {figures['rate']:.0%} in a run of {figures['looks']} looks"
     weeks = ""
     if word == "not enough data yet":
         weeks = (

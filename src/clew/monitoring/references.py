@@ -31,13 +31,13 @@ Matrix = npt.NDArray[np.float32]
 
 _MOST_KEPT = 8
 _LEAST_ROWS = 20
-"""A quarter of a day with fewer rows says nothing about how often a view has nothing."""
+"""A span with fewer rows says nothing about how often a view has nothing."""
 
 
 @dataclass(frozen=True)
 class Reference:
     """Of one version. ``weeks`` are histograms by feature, ``(weeks, cells)`` each, oldest first; ``predictions`` among them are of held-out
-    rows. ``null_rates`` is the most that is missing of each view in a quarter of a day; ``positions`` are the view's columns."""
+    rows. ``null_rates`` is the most that is missing of each view in a quarter of a day (see ``worst_share``); ``positions`` are the view's columns."""
 
     bins: dict[str, Bins]
     weeks: dict[str, Integers]
@@ -184,11 +184,15 @@ def _impact(cells: Integers, count: int, scores: npt.NDArray[np.float64]) -> Imp
 
 
 def worst_share(nulls: npt.NDArray[np.bool_], quarters: Integers) -> float | None:
-    """The largest share of nothing in a quarter of a day, each with one row of either kind added: what was never seen is not impossible."""
-    _, codes = np.unique(quarters, return_inverse=True)
-    rows = np.bincount(codes)
-    enough = rows >= _LEAST_ROWS
-    if not enough.any():
-        return None
-    gone = np.bincount(codes, weights=nulls)
-    return float(((gone + 1) / (rows + 2))[enough].max())
+    """The largest share of nothing in a quarter of a day; in a day, or a week, where there are too few rows for that.
+
+    Each has one row of either kind added: what was never seen is not impossible. ``None`` for too few rows altogether.
+    """
+    for length in (1, QUARTERS_A_DAY, 7 * QUARTERS_A_DAY):
+        _, codes = np.unique(quarters // length, return_inverse=True)
+        rows = np.bincount(codes)
+        enough = rows >= _LEAST_ROWS
+        if rows[enough].sum() * 2 >= len(nulls) > 0:
+            gone = np.bincount(codes, weights=nulls)
+            return float(((gone + 1) / (rows + 2))[enough].max())
+    return None
