@@ -12,17 +12,22 @@ import sqlalchemy as sa
 
 from clew.access.schema import projects
 from clew.access.service import get_project
+from clew.catalog import service as catalog
 from clew.clock import wall_now
+from clew.definitions import MonitorDefinition, from_document
 from clew.delivery import rollouts, triggers
 from clew.delivery.schema import Advance, schedules
 from clew.errors import Conflict
+from clew.monitoring.due import next_look
+from clew.monitoring.looking import look
 from clew.operations import Context
 from clew.serving import service as serving
+from clew.serving.routing import find_endpoint, get_route
 from clew.storage import jobs as queue
 
 __all__ = ["advance", "reconcile"]
 
-_ORDER = {"rollout": 0, "cron": 2}
+_ORDER = {"rollout": 0, "look": 1, "cron": 2}
 
 
 def advance(context: Context, to: datetime) -> Advance:
@@ -57,6 +62,8 @@ def reconcile(context: Context) -> None:
     wanted: dict[tuple[str, str], datetime | None] = {}
     for name, definition in triggers.declared_triggers(context).items():
         wanted["cron", name] = triggers.next_time(definition, context.now)
+    for monitor in _monitors(context).values():
+        wanted["look", monitor.name] = _next_look(context, monitor)
     for rollout in rollouts.all_open(context):
         wanted["rollout", rollout.id] = rollouts.until_next_look(context, rollout)
     there = {(row.kind, row.subject) for row in context.db.execute(sa.select(schedules).where(schedules.c.project == context.project))}
@@ -93,7 +100,7 @@ def _move(context: Context, to: datetime) -> datetime:
 
 def _do(context: Context, kind: str, subject: str) -> None:
     """One thing that is due now, and its next time. The effect comes first: what dies in between is done again."""
-    following = {"rollout": _rollout, "cron": _cron}[kind](context, subject)
+    following = {"rollout": _rollout, "look": _look, "cron": _cron}[kind](context, subject)
 
     def write(inside: Context) -> None:
         if following is None:
@@ -115,6 +122,24 @@ def _rollout(context: Context, rollout_id: str) -> datetime | None:
         return rollouts.until_next_look(inside, rollout)
 
 
+def _look(context: Context, name: str) -> datetime | None:
+    with context.reading() as inside:
+        monitor = _monitors(inside).get(name)
+    if monitor is None:
+        return None
+    look(context, name)
+
+    def listen(inside: Context) -> None:
+        for definition in triggers.declared_triggers(inside).values():
+            cause = triggers.hear(inside, definition)
+            if cause is not None:
+                triggers.fire(inside, definition, cause, _busy(inside, definition.build))
+
+    context.run_write(listen)
+    with context.reading() as inside:
+        return _next_look(inside, monitor)
+
+
 def _cron(context: Context, name: str) -> datetime | None:
     def write(inside: Context) -> datetime | None:
         definition = triggers.declared_triggers(inside).get(name)
@@ -131,6 +156,22 @@ def _busy(context: Context, model: str) -> list[str]:
     return [
         f"{one.reference} is on its way behind {one.endpoint} ({one.state})" for one in rollouts.all_open(context) if one.model == model
     ]
+
+
+def _monitors(context: Context) -> dict[str, MonitorDefinition]:
+    found = (from_document(one.document) for one in catalog.list_definitions(context, "monitor").items)
+    return {one.name: one for one in found if isinstance(one, MonitorDefinition)}
+
+
+def _next_look(context: Context, monitor: MonitorDefinition) -> datetime:
+    """By the clock of the training set that the endpoint's version was made from."""
+    serves = None if monitor.endpoint is None else find_endpoint(context, monitor.endpoint)
+    if monitor.endpoint is not None and serves is not None:
+        training = get_route(context, monitor.endpoint, serves.epoch).document.training_set
+        if training is not None:
+            details = catalog.get_version(context, training.name, training.number).details
+            return next_look(monitor, context.now, details["zone"], details["block"])
+    return next_look(monitor, context.now)
 
 
 def _one(statement: Any, context: Context, kind: str, subject: str) -> Any:  # Any: update and delete share `where`, not a type

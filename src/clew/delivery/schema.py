@@ -61,10 +61,10 @@ trigger_states = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("barren", sa.Integer, nullable=False),
-    sa.Column("last_event", sa.BigInteger, nullable=False),
+    sa.Column("last_look", sa.BigInteger, nullable=False),
     sa.Column("changed_at", Instant, nullable=False),
 )
-"""``barren`` counts retrainings in a row that brought nothing; ``last_event`` is the newest event that the trigger has heard."""
+"""``barren`` counts retrainings in a row that brought nothing; ``last_look`` is the newest look that the trigger has heard of."""
 
 RolloutState = Literal["running", "paused", "promoted", "rolled back", "superseded"]
 TriggerState = Literal["active", "paused"]

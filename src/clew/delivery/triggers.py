@@ -11,9 +11,10 @@ from clew.clock import next_cron
 from clew.definitions import TriggerDefinition, from_document
 from clew.delivery.schema import Build, Trigger, schedules, trigger_states
 from clew.errors import NotFound
+from clew.monitoring.schema import monitor_looks as looks
 from clew.operations import Context
 from clew.storage import jobs as queue
-from clew.storage.events import emit, read_events
+from clew.storage.events import emit
 from clew.storage.schema import Job, jobs
 
 __all__ = ["MOST_BARREN", "all_triggers", "builds_of", "conclude", "declared_triggers", "fire", "get", "hear", "next_time", "set_state"]
@@ -94,19 +95,21 @@ def _skip(context: Context, definition: TriggerDefinition, cause: str, reason: s
 
 
 def hear(context: Context, definition: TriggerDefinition) -> str | None:
-    """What has happened since the trigger last listened that should fire it, in words; it has listened then."""
+    """The newest look that says *worse* since the trigger last listened, in words; it has listened then.
+
+    Only performance and regret ask for a build: *changed*, *missing* and skew want a person.
+    """
     monitors = {one.monitor for one in definition.conditions if one.kind == "worse"}
     if not monitors:
         return None
-    state = _state(context, definition.name)
-    cause, newest = None, state["last_event"]
-    for event in read_events(context, after=state["last_event"], limit=1_000).items:
-        newest = event.sequence
-        if event.kind == "monitor.worse" and event.subject in monitors:
-            cause = f"{event.subject} says worse: {event.body.get('summary', '')}"
-    if newest != state["last_event"]:
-        _put(context, definition.name, last_event=newest)
-    return cause
+    heard = _state(context, definition.name)["last_look"]
+    query = sa.select(looks).where(looks.c.project == context.project, looks.c.monitor.in_(monitors), looks.c.id > heard)
+    found = list(context.db.execute(query.order_by(looks.c.id)))
+    if not found:
+        return None
+    _put(context, definition.name, last_look=found[-1].id)
+    worse = [one for one in found if one.word == "worse" and one.kind in ("performance", "regret")]
+    return f"{worse[-1].monitor} says worse: {worse[-1].summary}" if worse else None
 
 
 # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +138,7 @@ def set_state(context: Context, name: str, state: str, reason: str) -> None:
 def _state(context: Context, name: str) -> dict[str, Any]:
     where = (trigger_states.c.project == context.project, trigger_states.c.name == name)
     row = context.db.execute(sa.select(trigger_states).where(*where)).one_or_none()
-    return {"state": "active", "reason": "", "barren": 0, "last_event": 0} if row is None else dict(row._mapping)
+    return {"state": "active", "reason": "", "barren": 0, "last_look": 0} if row is None else dict(row._mapping)
 
 
 def _put(context: Context, name: str, **changed: Any) -> None:  # Any: the columns' own types

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import httpx
     import polars as pl
 
+    from clew.delivery.schema import Rollout
     from clew.monitoring.schema import PerformanceReport, SkewReport
-    from clew.serving.schema import Answer, EndpointStatus, Explanation
+    from clew.serving.schema import Answer, EndpointStatus, Explanation, Route
 
 __all__ = ["Endpoint", "Prediction", "canary", "endpoint", "guard", "shadow"]
 
@@ -77,19 +78,69 @@ class Endpoint(Declared):
 
         return await asyncio.to_thread(self.predict, rows)
 
-    def deploy(self, which: int | str, *, ungated: bool = False, reason: str = "", wait_seconds: float = 30.0) -> "EndpointStatus":
-        """Put a version of the model behind the endpoint, and wait until every living serving process answers with it."""
-        from clew.backend import current
-        from clew.serving.deploying import deploy
+    def deploy(
+        self, which: int | str, *, ungated: bool = False, reason: str = "", now: bool = False, wait_seconds: float = 30.0
+    ) -> "EndpointStatus":
+        """Bring a version of the model behind the endpoint by its declared steps, and wait until serving processes have taken it up.
 
-        return deploy(current(), self.name, f"{self.definition.model}@{which}", ungated=ungated, reason=reason, wait_seconds=wait_seconds)
+        It answers at once with ``now``, where no steps are declared, and where it is the first. Raises ``Refused`` without a passed
+        gate, ``Conflict`` while another version is on its way.
+        """
+        from clew.backend import current
+        from clew.delivery.deploying import deploy
+
+        reference = f"{self.definition.model}@{which}"
+        return deploy(current(), self.name, reference, ungated=ungated, reason=reason, now=now, wait_seconds=wait_seconds)
 
     def rollback(self, *, reason: str = "", wait_seconds: float = 30.0) -> "EndpointStatus":
-        """Go back to the route's last good document, and wait as ``deploy`` does."""
+        """End the rollout that is under way, else go back to the route's last good document; and wait as ``deploy`` does."""
         from clew.backend import current
-        from clew.serving.deploying import rollback
+        from clew.delivery.deploying import rollback
 
         return rollback(current(), self.name, reason=reason, wait_seconds=wait_seconds)
+
+    def rollouts(self, limit: int = 50) -> "list[Rollout]":
+        """Versions on their way behind the endpoint and those that have been, newest first."""
+        from clew.backend import current
+        from clew.delivery.service import list_rollouts
+
+        return current().call(list_rollouts, self.name, limit).items
+
+    def promote(self, *, reason: str = "") -> "Rollout":
+        """Let the version that is on its way answer all now. Raises ``NotFound`` where none is."""
+        from clew.backend import current
+        from clew.delivery.service import promote_rollout
+
+        return current().call(promote_rollout, self._under_way().id, reason)
+
+    def pause(self, *, reason: str = "") -> "Rollout":
+        """Hold the version that is on its way at its step; the guard goes on watching."""
+        from clew.backend import current
+        from clew.delivery.service import pause_rollout
+
+        return current().call(pause_rollout, self._under_way().id, reason)
+
+    def resume(self, *, reason: str = "") -> "Rollout":
+        """Let the version that was held go on."""
+        from clew.backend import current
+        from clew.delivery.service import resume_rollout
+
+        return current().call(resume_rollout, self._under_way().id, reason)
+
+    def _under_way(self) -> "Rollout":
+        from clew.errors import NotFound
+
+        newest = self.rollouts(limit=1)
+        if not newest or not newest[0].open:
+            raise NotFound(f"no version is on its way behind {self.name!r}; `clew deploy <version>` sends one")
+        return newest[0]
+
+    def routes(self, limit: int = 500) -> "list[Route]":
+        """What the endpoint has answered by, newest first."""
+        from clew.backend import current
+        from clew.serving.service import route_history
+
+        return current().call(route_history, self.name, limit=limit).items
 
     def status(self) -> "EndpointStatus":
         """What the endpoint serves, who serves it, and how it did lately."""

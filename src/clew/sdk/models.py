@@ -1,7 +1,7 @@
 """``@clew.model``, its search spaces, and ``@clew.gate``."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from clew.definitions import FunctionRef, GateDefinition, ModelDefinition, ParameterDefinition, SearchDefinition, Space
@@ -13,6 +13,7 @@ from clew.sdk.training import Holdout, TrainingSet
 if TYPE_CHECKING:
     from clew.feature_store.training_data import TrainingData
     from clew.pipelines.comparison import Candidate, Verdict
+    from clew.sdk.versions import Version
 
 __all__ = ["Gate", "Model", "choice", "gate", "integer", "log_uniform", "model", "search", "uniform"]
 
@@ -62,6 +63,16 @@ class Model(FunctionAsset[P, R]):
             return self.function(*args, **kwargs)
         with Run():
             return self.function(*args, **kwargs)
+
+    def propose(self, changes: "Mapping[str, Any]", *, roll_out: bool = True, **options: Any) -> "Version":  # Any: as of ``build``
+        """Build a candidate by a changed recipe, ``{"late_training.last": "30d"}``, that leaves the definitions as they are.
+
+        It must be *better* where the gate asks that of a changed recipe, and is marked with the reason where it is not.
+        """
+        from clew.sdk import verbs
+        from clew.sdk.versions import Version
+
+        return Version(verbs.propose(self, changes, roll_out=roll_out, **options))
 
 
 def model(training: TrainingSet, *, tune: SearchDefinition | None = None, refit: bool = False) -> Callable[[Callable[P, R]], Model[P, R]]:

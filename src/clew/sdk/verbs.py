@@ -1,9 +1,11 @@
 """Verbs: what is declared is applied, planned, built and explained. The first one connects, and nothing before it."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clew.backend import current
 from clew.catalog.schema import ApplyResult, AssetVersion
+from clew.definitions import EndpointDefinition
 from clew.errors import Invalid
 from clew.sdk import declarations
 from clew.sdk.assets import Asset
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from clew.pipelines.schema import Plan
     from clew.sdk.training import TrainingSet
 
-__all__ = ["apply", "build", "builder", "plan", "preview", "why"]
+__all__ = ["apply", "build", "builder", "plan", "preview", "propose", "why"]
 
 
 def builder(*, executor: str = "processes", workers: int | None = None, progress: "Progress | None" = None) -> "Builder":
@@ -44,6 +46,39 @@ def build(
     made = builder(executor=executor, workers=workers, progress=progress)
     made.apply(declarations.all_declared())
     return made.build(_name(asset))
+
+
+def propose(
+    model: Asset | str,
+    changes: "Mapping[str, Any]",
+    *,
+    roll_out: bool = True,
+    executor: str = "processes",
+    workers: int | None = None,
+    progress: "Progress | None" = None,
+) -> AssetVersion:
+    """Build a candidate by a changed recipe without changing the definitions; the version, ready or rejected with the gate's reason.
+
+    ``changes`` are fields of declarations, ``{"late_training.last": "30d"}``, or hyperparameters, ``{"late.max_leaf_nodes": 15}``. A
+    changed recipe must be *better* than the champion where the gate asks for it. What passes sets out behind the model's endpoints.
+    """
+    from clew.pipelines.building import Builder
+    from clew.pipelines.executors import open_executor
+    from clew.pipelines.graph import Graph
+    from clew.pipelines.proposals import changed
+
+    builder().apply(declarations.all_declared())
+    graph = Graph.of(changed(declarations.all_declared(), changes))
+    made = Builder(current(), graph, executor=lambda: open_executor(executor, workers), progress=progress).build(_name(model))
+    if roll_out and made.state == "ready":
+        from clew.delivery.service import roll_out as send
+
+        for one in declarations.all_declared():
+            if isinstance(one.definition, EndpointDefinition) and one.definition.model == made.name:
+                current().call(
+                    send, one.name, str(made.ref), f"proposed: {', '.join(f'{name}={value}' for name, value in changes.items())}"
+                )
+    return made
 
 
 def plan(asset: Asset | str) -> "Plan":

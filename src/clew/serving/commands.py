@@ -1,4 +1,4 @@
-"""``clew serve``, ``deploy``, ``rollback``, ``endpoints`` and ``explain``: parse, call, print."""
+"""``clew serve``, ``endpoints`` and ``explain``: parse, call, print."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -10,9 +10,7 @@ from clew.backend import Backend, current
 from clew.errors import Invalid
 from clew.serving.schema import EndpointStatus
 
-__all__ = ["COMMANDS"]
-
-_Model = typer.Argument(help="A model's version, such as late@9.", autocompletion=console.complete_assets("model"))
+__all__ = ["COMMANDS", "endpoint_of", "show_status"]
 
 
 def serve(
@@ -37,21 +35,7 @@ def serve(
     run(load_settings(), ServeOptions(host, port, [endpoint], best_effort))
 
 
-def deploy(
-    reference: Annotated[str, _Model],
-    endpoint: Annotated[str | None, typer.Option(help="The endpoint; the one that serves the model unless given.")] = None,
-    ungated: Annotated[bool, typer.Option("--ungated", help="Without a gate's word; a permission of its own, and on record.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; needed with --ungated.")] = "",
-) -> None:
-    """Put a model version behind an endpoint, and wait until it answers."""
-    from clew.serving.deploying import deploy as run
-
-    backend = current()
-    name = endpoint or _endpoint_of(backend, reference.partition("@")[0])
-    _show_status(run(backend, name, reference, ungated=ungated, reason=reason))
-
-
-def _endpoint_of(backend: Backend, model: str) -> str:
+def endpoint_of(backend: Backend, model: str) -> str:
     """The one endpoint of a model; of its name where none is declared."""
     from clew.catalog.service import list_definitions
 
@@ -61,17 +45,8 @@ def _endpoint_of(backend: Backend, model: str) -> str:
     return found[0] if found else model
 
 
-def rollback(
-    endpoint: Annotated[str, typer.Argument(help="The endpoint.")],
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
-) -> None:
-    """Go back to a route's last good document, and wait until it answers."""
-    from clew.serving.deploying import rollback as run
-
-    _show_status(run(current(), endpoint, reason=reason))
-
-
-def _show_status(status: EndpointStatus) -> None:
+def show_status(status: EndpointStatus) -> None:
+    """What an endpoint serves and where, and what is tried beside it."""
     alive = [process.url for process in status.processes if process.alive]
     where = f"answered at {', '.join(alive)}" if alive else "no serving process runs; the next one serves it"
     console.show(status, f"{status.endpoint.name} serves {status.route.ref}, epoch {status.route.epoch}: {where}")
@@ -92,7 +67,7 @@ def endpoints(name: Annotated[str | None, typer.Argument(help="One endpoint, wit
     if console.as_json():
         console.show(status, "")
         return
-    _show_status(status)
+    show_status(status)
     routes = backend.call(service.route_history, name, limit=10).items
     lines = (
         (route.epoch, route.ref, route.cause, "ungated" if route.ungated else "gated", route.created_at, route.reason) for route in routes
@@ -113,8 +88,6 @@ def explain(prediction_id: Annotated[str, typer.Argument(help="A prediction's id
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "serve": serve,
-    "deploy": deploy,
-    "rollback": rollback,
     "endpoints": endpoints,
     "explain": explain,
 }

@@ -39,6 +39,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Alerts that are not resolved, or with ``resolved`` all, newest first. */
+        get: operations["monitoring.list_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/alerts/deliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Deliver what is due. After a webhook's first failure the others wait for the next round: it is most likely down for all. */
+        post: operations["monitoring.deliver_alerts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/alerts/{alert}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Somebody has seen it and takes care. It stays until a look finds nothing, or a person resolves it. */
+        post: operations["monitoring.acknowledge_alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/alerts/{alert}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A person says that it is over. What is still so at the next look opens an alert of its own; a drift that is known does not. */
+        post: operations["monitoring.resolve_alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/alerts/{alert}/silence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Nobody wants to hear of it for a while of event time, such as ``7d``. Then it opens anew, if a look still sees it. */
+        post: operations["monitoring.silence_alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/assets": {
         parameters: {
             query?: never;
@@ -188,6 +273,23 @@ export interface paths {
         /** Move the event clock of a replay forwards. The first call opens a project for replay, as long as nothing has happened in it. */
         put: operations["access.set_event_time"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/clock/advance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Move event time towards ``to``, doing what is due on the way; it stands still while a build that is due is not done. */
+        post: operations["delivery.advance_clock"];
         delete?: never;
         options?: never;
         head?: never;
@@ -604,6 +706,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/endpoints/{name}/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a version that passed its gates behind an endpoint by the steps that the endpoint declares. */
+        post: operations["delivery.roll_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/endpoints/{name}/rollouts-ungated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same without a gate's word, for a reason that stays on record. */
+        post: operations["delivery.roll_out_ungated"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/endpoints/{name}/routes": {
         parameters: {
             query?: never;
@@ -757,6 +893,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Jobs of the project, those due last first. */
+        get: operations["delivery.list_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The next build to work on, for a lease of half a minute that the worker renews; ``None`` when there is none. */
+        post: operations["delivery.claim_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** delivery.get_job */
+        get: operations["delivery.get_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job_id}/build": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a build brought: the version that it left, and the gate's word. One that may be deployed sets out to the model's endpoints. */
+        post: operations["delivery.conclude_build"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job_id}/fail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say why a job failed; with ``again`` it is tried once more, as long as it has attempts left. */
+        post: operations["delivery.fail_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job_id}/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a job's lease. Raises ``Conflict`` when another attempt has it. */
+        post: operations["delivery.renew_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/models/{name}/versions": {
         parameters: {
             query?: never;
@@ -802,6 +1040,41 @@ export interface paths {
         get: operations["registry.model_card"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/monitors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The declared monitors by name, each with its newest look of every kind. */
+        get: operations["monitoring.list_monitors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/monitors/{name}/looks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A monitor's looks, those at the newest windows first. One that is no longer declared keeps what it had. */
+        get: operations["monitoring.monitor_looks"];
+        put?: never;
+        /** Look at every window that has ended and matured and was not looked at yet; the looks, oldest first. Asked again, there are none. */
+        post: operations["monitoring.look"];
         delete?: never;
         options?: never;
         head?: never;
@@ -906,6 +1179,108 @@ export interface paths {
         get: operations["catalog.resolve"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rollouts of the project, or of one endpoint, newest first. */
+        get: operations["delivery.list_rollouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/rollouts/{rollout_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** delivery.get_rollout */
+        get: operations["delivery.get_rollout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/rollouts/{rollout_id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take the version out of the route; the champion answers all. The version itself is not marked: only a guard does that. */
+        post: operations["delivery.end_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/rollouts/{rollout_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stay at the present step until it is resumed. The guard goes on watching. */
+        post: operations["delivery.pause_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/rollouts/{rollout_id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let the version answer all now, before its steps are over. */
+        post: operations["delivery.promote_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/rollouts/{rollout_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with a paused rollout. */
+        post: operations["delivery.resume_rollout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1117,6 +1492,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every trigger by name, with the builds that it has asked for. */
+        get: operations["delivery.list_triggers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/triggers/{name}/fire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for the trigger's build now; ``None`` where one is under way. Raises ``Conflict`` while the trigger is paused. */
+        post: operations["delivery.fire_trigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/triggers/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a trigger ask for nothing until it is resumed. */
+        post: operations["delivery.pause_trigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/triggers/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a paused trigger ask again; what its earlier builds brought counts no more. */
+        post: operations["delivery.resume_trigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1132,6 +1575,41 @@ export interface components {
             message: string;
             /** @enum {unknown} */
             state: "failed" | "loaded" | "serving";
+        };
+        /**
+         * Advance
+         * @description Where event time stands after a move. ``waiting`` says for what it does not go on yet, in words; empty when it has arrived.
+         */
+        Advance: {
+            details: Record<string, never>;
+            event_time: string;
+            waiting: string[];
+        };
+        /**
+         * Alert
+         * @description Something that wants a person, or a retraining. Times are event time; ``look`` is the id of the newest look that saw it.
+         *
+         *         The cause is ``kind`` and ``subject``: the feature, view or column, empty for a whole model. ``by`` and ``reason`` tell who
+         *         acknowledged, silenced or resolved it and why; by the monitor itself where ``by`` is ``None``.
+         */
+        Alert: {
+            by: string | null;
+            id: number;
+            /** @enum {unknown} */
+            kind: "drift" | "missing" | "performance" | "regret" | "skew";
+            last_seen_at: string;
+            look: number;
+            monitor: string;
+            opened_at: string;
+            reason: string;
+            resolved_at: string | null;
+            silenced_until: string | null;
+            /** @enum {unknown} */
+            state: "acknowledged" | "open" | "resolved" | "silenced";
+            subject: string;
+            summary: string;
+            /** @enum {unknown} */
+            word: "better" | "changed" | "missing" | "no worse" | "not enough data yet" | "safe" | "worse";
         };
         /** Alias */
         Alias: {
@@ -1191,7 +1669,10 @@ export interface components {
             row: Record<string, never>;
             sequence: number;
         };
-        /** ApplyResult */
+        /**
+         * ApplyResult
+         * @description What an apply changed, or would have.
+         */
         ApplyResult: {
             changes: components["schemas"]["DefinitionChange"][];
         };
@@ -1280,6 +1761,14 @@ export interface components {
             predicted: number;
             rows: number;
             starts: string;
+        };
+        /**
+         * Build
+         * @description A build that a trigger asked for, and what came of it.
+         */
+        Build: {
+            job: components["schemas"]["Job"];
+            outcome: string;
         };
         /**
          * BuildRecord
@@ -1382,6 +1871,20 @@ export interface components {
             rows: number;
             segments: number;
         };
+        /**
+         * Condition
+         * @description When a trigger fires: a monitor says ``worse``, or a ``cron`` time has come, in a zone.
+         */
+        Condition: {
+            /** @default null */
+            cron: string | null;
+            /** @enum {unknown} */
+            kind: "cron" | "worse";
+            /** @default null */
+            monitor: string | null;
+            /** @default UTC */
+            zone: string;
+        };
         /** DatasetDefinition */
         DatasetDefinition: {
             bounds?: {
@@ -1459,7 +1962,10 @@ export interface components {
             project: string;
             source: string | null;
         };
-        /** DefinitionChange */
+        /**
+         * DefinitionChange
+         * @description What an apply does with one definition; ``would_remove`` stands for one that only ``prune`` removes.
+         */
         DefinitionChange: {
             /** @enum {unknown} */
             change: "added" | "changed" | "removed" | "unchanged" | "would_remove";
@@ -1475,6 +1981,15 @@ export interface components {
             document: Record<string, never>;
             kind: string;
             name: string;
+        };
+        /**
+         * Delivered
+         * @description What one round did; ``waiting`` are to be tried again, ``failed`` are given up after the last attempt.
+         */
+        Delivered: {
+            delivered: number;
+            failed: number;
+            waiting: number;
         };
         /**
          * Diff
@@ -1658,7 +2173,7 @@ export interface components {
         };
         /**
          * GateVerdict
-         * @description What a gate found: ``word`` is one of STATISTICS' words; ``figures`` holds the numbers with their intervals, units and counts.
+         * @description What a gate found: ``word`` is from the vocabulary of verdicts; ``figures`` holds the numbers with their intervals, units and counts.
          */
         GateVerdict: {
             at: string;
@@ -1702,6 +2217,31 @@ export interface components {
             shift: number | null;
         };
         /**
+         * Harm
+         * @description The harm test on matured labels: ``mean`` is what the candidate's log loss is worse by, in nats, on ``rows`` of ``blocks`` days.
+         *
+         *         ``low`` and ``high`` hold at every look at once, at 95 %; ``capital`` shows harm at ``1 / alpha``.
+         */
+        Harm: {
+            alpha: number;
+            blocks: number;
+            capital: number;
+            daily: [
+                string,
+                number,
+                number
+            ][];
+            high: number | null;
+            low: number | null;
+            mean: number | null;
+            rows: number;
+            tolerance: number;
+            unit: string;
+            until: string;
+            /** @enum {unknown} */
+            word: "not enough data yet" | "safe" | "worse";
+        };
+        /**
          * Ingested
          * @description How far a writer's frames are in: everything before ``offset`` is committed.
          */
@@ -1721,6 +2261,28 @@ export interface components {
             rows: number;
         };
         /**
+         * Job
+         * @description A piece of work, such as a build. ``due_at`` is the event time that it belongs to; ``token`` rises with each attempt, and only the
+         *         newest attempt's word counts. ``result`` is what came of it, ``error`` why it failed.
+         */
+        Job: {
+            arguments: Record<string, never>;
+            attempt: number;
+            created_at: string;
+            due_at: string;
+            ended_at: string | null;
+            error: string;
+            id: string;
+            kind: string;
+            project: string;
+            result: Record<string, never> | null;
+            /** @enum {unknown} */
+            state: "done" | "failed" | "queued" | "running";
+            subject: string;
+            token: number;
+            worker: string;
+        };
+        /**
          * KeptProfile
          * @description Where a profile's document is kept: a blob of the project.
          */
@@ -1729,7 +2291,10 @@ export interface components {
             digest: string;
             version: string;
         };
-        /** LineageGraph */
+        /**
+         * LineageGraph
+         * @description Versions, and what was made from what.
+         */
         LineageGraph: {
             edges: components["schemas"]["Edge"][];
             nodes: components["schemas"]["AssetVersion"][];
@@ -1816,6 +2381,39 @@ export interface components {
             squared: number | null;
         };
         /**
+         * Monitor
+         * @description A declared monitor, the newest look of each kind, and how many alerts wait for somebody.
+         */
+        Monitor: {
+            alerts: number;
+            dataset: string | null;
+            endpoint: string | null;
+            looks: components["schemas"]["MonitorLook"][];
+            name: string;
+            watches: ("drift" | "missing" | "performance" | "regret" | "skew")[];
+        };
+        /**
+         * MonitorLook
+         * @description One look of a monitor at one window of event time, from ``start`` to before ``end``; ``start`` is ``None`` where it is not said.
+         *
+         *         ``figures`` hold the numbers behind the summary with their unit, threshold and rate; each kind has its own, described in
+         *         ``docs/how-to/choose-a-monitor.md``. ``at`` is wall time.
+         */
+        MonitorLook: {
+            at: string;
+            end: string;
+            figures: Record<string, never>;
+            id: number;
+            /** @enum {unknown} */
+            kind: "drift" | "missing" | "performance" | "regret" | "skew";
+            monitor: string;
+            source: string;
+            start: string | null;
+            summary: string;
+            /** @enum {unknown} */
+            word: "better" | "changed" | "missing" | "no worse" | "not enough data yet" | "safe" | "worse";
+        };
+        /**
          * OtherAnswer
          * @description What the version that did not answer said of the same row: the candidate in shadow, or the champion behind a canary's answer.
          */
@@ -1833,6 +2431,15 @@ export interface components {
             at: string;
             stream: string;
             text: string;
+        };
+        /**
+         * Page[Alert]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Alert_: {
+            items: components["schemas"]["Alert"][];
+            /** @default null */
+            next_cursor: string | null;
         };
         /**
          * Page[AliasMove]
@@ -1934,6 +2541,33 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * Page[Job]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Job_: {
+            items: components["schemas"]["Job"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[MonitorLook]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_MonitorLook_: {
+            items: components["schemas"]["MonitorLook"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[Monitor]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Monitor_: {
+            items: components["schemas"]["Monitor"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
          * Page[Pin]
          * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
@@ -1957,6 +2591,15 @@ export interface components {
          */
         Page_Report_: {
             items: components["schemas"]["Report"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[Rollout]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Rollout_: {
+            items: components["schemas"]["Rollout"][];
             /** @default null */
             next_cursor: string | null;
         };
@@ -1993,6 +2636,15 @@ export interface components {
          */
         Page_ServingProcess_: {
             items: components["schemas"]["ServingProcess"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[Trigger]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Trigger_: {
+            items: components["schemas"]["Trigger"][];
             /** @default null */
             next_cursor: string | null;
         };
@@ -2136,6 +2788,53 @@ export interface components {
             of: number;
             online_rows: number;
             version: components["schemas"]["AssetVersion"];
+        };
+        /**
+         * Rollout
+         * @description A version on its way behind an endpoint: ``step`` of ``steps``, each with its end in event time.
+         */
+        Rollout: {
+            champion: number;
+            created_by: string;
+            ended_at: string | null;
+            endpoint: string;
+            guard: components["schemas"]["GuardDefinition"] | null;
+            harm: components["schemas"]["Harm"] | null;
+            history: components["schemas"]["RolloutEvent"][];
+            id: string;
+            model: string;
+            number: number;
+            paused_at: string | null;
+            reason: string;
+            started_at: string;
+            /** @enum {unknown} */
+            state: "paused" | "promoted" | "rolled back" | "running" | "superseded";
+            step: number;
+            step_ends_at: string;
+            steps: components["schemas"]["RolloutStep"][];
+            ungated: boolean;
+        };
+        /**
+         * RolloutEvent
+         * @description Something that happened to a rollout, at an event time, and why; ``by`` is a person, the ``guard``, or ``clew`` itself.
+         */
+        RolloutEvent: {
+            at: string;
+            by: string;
+            reason: string;
+            state: string;
+            step: number;
+        };
+        /**
+         * RolloutStep
+         * @description A candidate's stay beside the champion: in ``shadow`` it answers nobody, as a ``canary`` a ``share`` of the keys.
+         */
+        RolloutStep: {
+            duration: string;
+            /** @enum {unknown} */
+            kind: "canary" | "shadow";
+            /** @default 0 */
+            share: number;
         };
         /**
          * Route
@@ -2400,6 +3099,21 @@ export interface components {
             zone: string;
         };
         /**
+         * Trigger
+         * @description A trigger as it stands: ``next_at`` is its next cron time, ``builds`` what it has brought, newest first.
+         */
+        Trigger: {
+            barren: number;
+            builds: components["schemas"]["Build"][];
+            conditions: components["schemas"]["Condition"][];
+            model: string;
+            name: string;
+            next_at: string | null;
+            reason: string;
+            /** @enum {unknown} */
+            state: "active" | "paused";
+        };
+        /**
          * Truth
          * @description What came of it: ``known``, ``waiting`` within the label's horizon, ``unlabelled`` past it, ``none`` where the model has no label.
          */
@@ -2574,6 +3288,196 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.list_alerts": {
+        parameters: {
+            query?: {
+                monitor?: string | null;
+                resolved?: boolean;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Alert_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.deliver_alerts": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivered"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.acknowledge_alert": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                alert: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.resolve_alert": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                alert: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.silence_alert": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                alert: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    duration: string;
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
                 };
             };
             /** @description What went wrong */
@@ -2986,6 +3890,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.advance_clock": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    to: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Advance"];
                 };
             };
             /** @description What went wrong */
@@ -3978,6 +4921,88 @@ export interface operations {
             };
         };
     };
+    "delivery.roll_out": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                    reference: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"] | null;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.roll_out_ungated": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    reason: string;
+                    reference: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"] | null;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "serving.route_history": {
         parameters: {
             query?: {
@@ -4303,6 +5328,232 @@ export interface operations {
             };
         };
     };
+    "delivery.list_jobs": {
+        parameters: {
+            query?: {
+                state?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Job_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.claim_job": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    worker: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"] | null;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.get_job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.conclude_build": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    number: number;
+                    reason?: string;
+                    token: number;
+                    word?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.fail_job": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    again?: boolean;
+                    error: string;
+                    token: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.renew_job": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    token: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "registry.register_model": {
         parameters: {
             query?: never;
@@ -4400,6 +5651,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelCard"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.list_monitors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Monitor_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.monitor_looks": {
+        parameters: {
+            query?: {
+                kind?: ("drift" | "missing" | "performance" | "regret" | "skew") | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MonitorLook_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.look": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MonitorLook_"];
                 };
             };
             /** @description What went wrong */
@@ -4673,6 +6025,232 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AssetVersion"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.list_rollouts": {
+        parameters: {
+            query?: {
+                endpoint?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Rollout_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.get_rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.end_rollout": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.pause_rollout": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.promote_rollout": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.resume_rollout": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                rollout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
                 };
             };
             /** @description What went wrong */
@@ -5140,6 +6718,157 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AssetVersion"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.list_triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Trigger_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.fire_trigger": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"] | null;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.pause_trigger": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.resume_trigger": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    reason?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
                 };
             };
             /** @description What went wrong */

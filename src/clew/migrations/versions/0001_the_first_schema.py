@@ -110,7 +110,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("barren", sa.Integer(), nullable=False),
-        sa.Column("last_event", sa.BigInteger(), nullable=False),
+        sa.Column("last_look", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_trigger_states")),
     )

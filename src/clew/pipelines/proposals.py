@@ -1,0 +1,75 @@
+"""A changed recipe that is tried without changing what is declared."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clew.definitions import AnyDefinition, ModelDefinition, check_durations
+from clew.errors import Invalid
+
+if TYPE_CHECKING:
+    from clew.sdk.assets import Declared
+
+__all__ = ["changed", "with_change"]
+
+_FIXED = ("name", "function", "type")
+_DURATIONS = ("last", "holdout", "ttl", "label_within", "block")
+
+
+def changed(declared: "Iterable[Declared]", changes: Mapping[str, Any]) -> "list[Declared]":
+    """The declared things, those that a change names as copies of themselves with other definitions; the originals stay as they are.
+
+    A change is ``asset.field``, or ``model.hyperparameter``, with its new value. Raises ``Invalid`` naming what there is to change.
+    """
+    by_name: dict[str, Declared] = {one.name: one for one in declared}
+    for place, value in changes.items():
+        name, _, field = place.partition(".")
+        if name not in by_name or not field:
+            raise Invalid(f"{place!r} names nothing that is declared; write asset.field, with one of {', '.join(sorted(by_name))}")
+        original = by_name[name]
+        copy: Declared = object.__new__(type(original))  # an asset copies and pickles as its name, which is the original
+        copy.__dict__ = {**original.__dict__, "definition": with_change(original.definition, field, value)}
+        by_name[name] = copy
+    return list(by_name.values())
+
+
+def with_change(definition: AnyDefinition, field: str, value: Any) -> AnyDefinition:
+    """The definition with another value of a field, or another default of a hyperparameter. Text is read as JSON where it is JSON.
+
+    >>> from clew.definitions import TrainingSetDefinition
+    >>> training = TrainingSetDefinition("training", "rows", "labels", "late", "1d", ())
+    >>> with_change(training, "last", "30d").last
+    '30d'
+    """
+    document: dict[str, Any] = msgspec.to_builtins(definition)
+    *path, last = field.split(".")
+    if isinstance(definition, ModelDefinition) and field in definition.parameters:
+        path, last = ["parameters", field], "default"
+    inside: Any = document
+    for step in path:
+        inside = inside.get(step) if isinstance(inside, dict) else None
+    if not isinstance(inside, dict) or last not in inside or field in _FIXED:
+        raise Invalid(f"{definition.name} has no {field!r} to change; it has {', '.join(_fields(definition))}")
+    inside[last] = _read(value)
+    if last in _DURATIONS:
+        check_durations(inside[last])
+    try:
+        made: AnyDefinition = msgspec.convert(document, type(definition))
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{definition.name}.{field} can't be {value!r}: {error}") from error
+    return made
+
+
+def _read(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return value
+
+
+def _fields(definition: AnyDefinition) -> list[str]:
+    own = [name for name in definition.__dataclass_fields__ if name not in _FIXED]
+    return [*(definition.parameters if isinstance(definition, ModelDefinition) else ()), *own]
