@@ -6,7 +6,7 @@ threshold is where ``rate / looks`` of the shuffles lie above, so that all looks
 whatever they share (Bonferroni). A row-wise test in its place alarms in nearly every healthy year.
 
 Blocks are what has to be exchangeable. Days are not: a week of storms is bad day after day, and the loss of one day tells much of the next
-(a correlation of 0.5 on the flights). Shuffled days then alarm in a third of healthy runs where 5 % are promised, shuffled weeks do not; so
+(a correlation of 0.5 on the flights). Shuffled days then alarm in a third of healthy runs where 5 % are promised, shuffled weeks in 8 %; so
 judge by weeks, with a reference of three months. Where blocks are too few for the rate, the answer is *not enough data yet*.
 
 A season that is harder for every model is worse here too. Paired regret, against a fresh model on the same rows, is not misled by it.
