@@ -29,6 +29,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _hostname(host: str) -> str:
+    """The name in a ``Host`` header, without its port; empty for one that names nothing."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # half of an IPv6 address
+        return ""
+
+
 @dataclass(frozen=True)
 class Admission:
     """ASGI middleware. ``token`` is ``None`` only for a server that listens on loopback.
@@ -62,13 +70,13 @@ class Admission:
     def _admit(self, scope: Scope, headers: Headers) -> str:
         """The actor. Raises ``Forbidden`` or ``Unauthenticated``."""
         host = headers.get("host", "")
-        name = (urlsplit(f"//{host}").hostname or "") if host else ""
+        name = _hostname(host)
         if self.token is None and not is_loopback(name):
             raise Forbidden(
                 f"this server answers on this machine only, not as {host!r}; start it with --host and a token to serve others", host=host
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:  # an origin is scheme, host and port, and no more
             raise Forbidden(f"a page of {origin} may not call this server", origin=origin)
         if self.token is None:
             return "local"

@@ -254,6 +254,55 @@ def test_a_path_can_not_climb_out_of_the_pages_folder(server: LiveServer) -> Non
     assert b"root:" not in answer
 
 
+def raw(server: LiveServer, request: bytes) -> int:
+    """The status of the answer to bytes that no client library would send; 0 when the connection was closed without one."""
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        line.sendall(request)
+        answer = b"".join(iter(lambda: line.recv(65_536), b""))
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/api/v1/projects/%FF%FE", b"/api/v1/projects/\xff\xfe", b"/api/v1/projects/%", b"/api/v1/projects/%zz", b"/api/v1/projects/%00",
+        b"/api/v1/projects/%ED%A0%80", b"/api/v1/projects/test%2Fassets", b"/api/v1/projects/test/assets?limit=%FF", b"/api/v1/projects/test/assets?%",
+        b"/api/v1/projects/test/blobs/%00", b"/api/v1/projects/test/blobs/sha256:" + b"0" * 64 + b"?name=%00%0d%0aset-cookie:x", b"/%00", b"/%FF", b"/..%2f..%2fetc%2fpasswd",
+        b"/api/v1/projects/test/tables/test%2F%00/0", b"/api/v1/projects/test/tables/test/../x/99999999999999999999", b"/" + b"x" * 60_000,
+        b"/api/v1/projects/test/live?after=%FF", b"/api/v1/projects/test/live?after=99999999999999999999999", b"/api/v1/projects/%00/live", b"*", b"//", b"http://[/",
+    ],
+)  # fmt: skip
+def test_an_address_that_can_not_be_is_no_failure_of_the_server(server: LiveServer, client: httpx.Client, target: bytes) -> None:
+    for method in (b"GET", b"PUT"):
+        if method == b"GET" and b"/live?after=" in target:
+            continue  # a stream without an end
+        request = method + b" " + target + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        assert 0 < raw(server, request) < 500
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Host: [bad", b"Host: 127.0.0.1:port", b"Origin: http://[", b"Origin: \xff", b"Cookie: \xff=\x80; =;", b"Idempotency-Key: \xff\xfe",
+        b"Idempotency-Key: " + b"x" * 65, b"Idempotency-Key:", b"Content-Type: application/xml", b"Content-Encoding: gzip", b"Authorization: \xff",
+        b"Last-Event-ID: x", b"Range: bytes=9999999999999999999999-",
+    ],
+)  # fmt: skip
+def test_a_header_that_can_not_be_is_no_failure_of_the_server(server: LiveServer, client: httpx.Client, header: bytes) -> None:
+    host = b"" if header.startswith(b"Host") else b"Host: 127.0.0.1\r\n"
+    request = b"POST /api/v1/projects HTTP/1.1\r\n" + host + header + b"\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    assert 0 < raw(server, request) < 500
+    assert client.get("/healthz").status_code == 200
+
+
+def test_the_live_stream_refuses_a_number_that_is_none(client: httpx.Client) -> None:
+    for after in ("x", "9" * 30, "-1", "\x00"):
+        with client.stream("GET", f"{PROJECT}/live", params={"after": after}) as answer:
+            assert answer.status_code in (200, 400)
+
+
 def test_the_log_is_one_json_object_a_line(server: LiveServer, client: httpx.Client) -> None:
     client.get(f"{PROJECT}/assets")
     lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
