@@ -1,10 +1,11 @@
 """One version of an asset, for reading: ``late.at(7)``, ``clew.get("landings@7")``."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from clew.backend import Backend, current
 from clew.catalog import service as catalog
-from clew.catalog.schema import AssetVersion, GateVerdict, LineageGraph
+from clew.catalog.schema import AssetKind, AssetVersion, GateVerdict, LineageGraph, VersionRef
 from clew.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -20,12 +21,29 @@ class Version:
     """A version. Attributes are as recorded when it was made, those of ``AssetVersion`` among them: ``ref``, ``kind``, ``why``, ``state``,
     ``aliases``, ``created_at`` …; methods read storage."""
 
+    project: str
+    kind: AssetKind
+    name: str
+    definition_digest: str
+    content_digest: str
+    why: str
+    run_id: str | None
+    details: dict[str, Any]
+    state: str
+    state_reason: str
+    created_at: datetime
+    created_by: str
+    aliases: tuple[str, ...]
+    ref: VersionRef
+
     def __init__(self, row: AssetVersion, backend: Backend | None = None) -> None:
         self._row = row
         self._backend = backend or current()
 
-    def __getattr__(self, name: str) -> Any:  # Any: the fields of AssetVersion, each with its own type
-        return getattr(self._row, name)
+    if not TYPE_CHECKING:  # the checkers go by the names above, and tell of one that is not there
+
+        def __getattr__(self, name: str) -> Any:  # Any: the fields of AssetVersion, each with its own type
+            return getattr(self._row, name)
 
     def __repr__(self) -> str:
         return f"<{self._row.kind.replace('_', ' ')} {self._row.name}@{self._row.number}>"
