@@ -1,6 +1,7 @@
-"""``clew monitors`` and ``clew alerts``: what is watched, what was found, and what waits for somebody."""
+"""``clew performance``, ``skew``, ``monitors`` and ``alerts``: what was measured, what is watched, and what waits for somebody."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,45 @@ __all__ = ["COMMANDS"]
 
 _Alert = Annotated[int, typer.Argument(metavar="ALERT", help="The alert's number, as `clew alerts` shows it.")]
 _Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+_Endpoint = Annotated[str, typer.Argument(help="The endpoint.")]
+_From = Annotated[str | None, typer.Option("--from", help="Answers from this event time on: 2013-04-01 (in UTC), or a time with its offset.")]
+_To = Annotated[str | None, typer.Option("--to", help="Answers to before this event time.")]
+
+
+def performance(endpoint: _Endpoint, start: _From = None, end: _To = None) -> None:
+    """Measure how an endpoint did on answers whose labels have come and matured; the report is kept and shown on the overview."""
+    from clew.monitoring.service import measure_performance
+
+    report = current().call(measure_performance, endpoint, _instant("--from", start), _instant("--to", end))
+    console.show(report, lambda: str(report))
+
+
+def skew(
+    endpoint: _Endpoint,
+    start: _From = None,
+    end: _To = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Only the newest so many answers.")] = None,
+) -> None:
+    """Recompute the features of answers as known at each one's time, and say what differs; the report is kept."""
+    from clew.monitoring.measuring import measure_skew
+
+    report = measure_skew(current(), endpoint, _instant("--from", start), _instant("--to", end), sample=sample)
+    console.show(report, lambda: str(report))
+
+
+def _instant(option: str, text: str | None) -> datetime | None:
+    """A day, which begins in UTC, or a time with its offset. Raises ``Invalid``."""
+    from clew.errors import Invalid
+
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(f"{option} is {text!r}; a day is written 2013-04-01, a time 2013-04-01T08:00:00-04:00") from error
+    if found.tzinfo is None and len(text) > len("2013-04-01"):
+        raise Invalid(f"{option} is {text!r}, which has no offset; write it, such as {text}+00:00")
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def monitors(
@@ -119,4 +159,9 @@ def _show(alert: Alert) -> None:
     console.show(alert, f"alert {alert.id} is {alert.state}{until}{why}\n{alert}")
 
 
-COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {"monitors": monitors, "alerts": alerts}
+COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
+    "performance": performance,
+    "skew": skew,
+    "monitors": monitors,
+    "alerts": alerts,
+}

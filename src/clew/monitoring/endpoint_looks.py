@@ -1,7 +1,7 @@
 """What a monitor of an endpoint owes: windows that have ended and matured, of each version while it was the champion."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class _Ground:
     tenure: Tenure
     training: TrainingSetDetails | None
     seen: Seen
+    read: "dict[tuple[datetime, datetime], pl.DataFrame]" = field(default_factory=dict)
+    """Answers by the span that they were read for."""
 
     @property
     def zone(self) -> str:
@@ -81,8 +83,12 @@ class _Ground:
 
     def answers(self, start: datetime, end: datetime) -> "pl.DataFrame":
         assert self.definition.endpoint is not None  # a monitor of a dataset has no tenures
+        for (first, last), rows in self.read.items():
+            if first <= start and end <= last:
+                return _between(rows, start, end)
         with self.context.reading() as inside:
-            return answers_of(inside, self.definition.endpoint, self.tenure.document, start, end)
+            rows = self.read[start, end] = answers_of(inside, self.definition.endpoint, self.tenure.document, start, end)
+        return rows
 
 
 def findings_of_tenure(context: Context, definition: MonitorDefinition, tenure: Tenure, seen: Seen) -> list[Finding]:
@@ -90,18 +96,18 @@ def findings_of_tenure(context: Context, definition: MonitorDefinition, tenure: 
     with context.reading() as inside:
         ground = _Ground(context, definition, tenure, training_of(inside, tenure.document), seen)
     first = first_whole_day(tenure.since, ground.zone)
-    windows = spans(first, window_days(definition.window, ground.block), ground.until, ground.zone)
-    weeks = spans(first, 7, ground.until, ground.zone)
-    found: list[Finding] = []
-    if definition.performance:
-        owed = [span for span in windows if not seen.has("performance", span) and span.end + ground.within <= context.now]
-        found += _performance(ground, windows, owed)
-        found += _served_regret(ground, owed)
-    if definition.drift:
-        found += _drift(ground, weeks)
-    if definition.missing and ground.training is not None:
-        found += _missing(ground, quarters(tenure.since, ground.until, ground.zone))
-    return found
+    windows = spans(first, window_days(definition.window, ground.block), ground.until, ground.zone) if definition.performance else []
+    matured = [span for span in windows if not seen.has("performance", span) and span.end + ground.within <= context.now]
+    weeks = spans(first, 7, ground.until, ground.zone) if definition.drift else []
+    new_weeks = [span for span in weeks if not seen.has("drift", span)]
+    watched = definition.missing and ground.training is not None
+    new_quarters = [one for one in quarters(tenure.since, ground.until, ground.zone) if not seen.has("missing", one)] if watched else []
+    owed = [*matured, *new_weeks, *new_quarters]
+    if not owed:
+        return []
+    ground.answers(min(span.start for span in owed), max(span.end for span in owed))  # the log is read once for all
+    found = _performance(ground, windows, matured) + _served_regret(ground, matured)
+    return found + _drift(ground, weeks, new_weeks) + _missing(ground, new_quarters)
 
 
 # ── performance, and what keeping the champion costs ────────────────────────────────────────────────────────────────────────────────
@@ -220,8 +226,7 @@ def _regret(start: datetime | None, end: datetime, mean: dict[str, Any] | None, 
 # ── drift ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _drift(ground: _Ground, weeks: list[Span]) -> list[Finding]:
-    owed = [span for span in weeks if not ground.seen.has("drift", span)]
+def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding]:
     if not owed:
         return []
     if ground.training is None:
@@ -232,7 +237,7 @@ def _drift(ground: _Ground, weeks: list[Span]) -> list[Finding]:
     fresh = [place for place, span in enumerate(weeks) if not counted[place] or span in owed]
     answers = ground.answers(weeks[fresh[0]].start, weeks[fresh[-1]].end)
     for place in fresh:
-        counted[place] = _count(reference, _between(answers, weeks[place]))
+        counted[place] = _count(reference, _between(answers, weeks[place].start, weeks[place].end))
     found = []
     for place, span in enumerate(weeks):
         if span in owed:
@@ -254,10 +259,10 @@ def _drift(ground: _Ground, weeks: list[Span]) -> list[Finding]:
     return found
 
 
-def _between(answers: "pl.DataFrame", span: Span) -> "pl.DataFrame":
+def _between(answers: "pl.DataFrame", start: datetime, end: datetime) -> "pl.DataFrame":
     import polars as pl
 
-    return answers.filter(pl.col("event_time") >= span.start, pl.col("event_time") < span.end)
+    return answers.filter(pl.col("event_time") >= start, pl.col("event_time") < end)
 
 
 def _count(reference: Reference, answers: "pl.DataFrame") -> dict[str, list[int]]:
@@ -300,8 +305,7 @@ def _with_first_weeks(one: Counts) -> Counts:
 # ── missing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _missing(ground: _Ground, windows: list[Span]) -> list[Finding]:
-    owed = [span for span in windows if not ground.seen.has("missing", span)]
+def _missing(ground: _Ground, owed: list[Span]) -> list[Finding]:
     if not owed:
         return []
     assert ground.training is not None  # the caller has asked
@@ -311,7 +315,7 @@ def _missing(ground: _Ground, windows: list[Span]) -> list[Finding]:
     looks = ground.definition.looks * window_days(ground.definition.window) * QUARTERS_A_DAY
     found = []
     for span in owed:
-        rows = _between(answers, span)
+        rows = _between(answers, span.start, span.end)
         matrix = _matrix_of(rows, len(ground.tenure.document.features))
         rates = [
             MissingRate(name, rows.height, int(null_rows(matrix, places).sum()), reference.null_rates[name])

@@ -103,10 +103,12 @@ def all_answers(context: Context, endpoint: str, start: datetime | None = None, 
     last = None if end is None else to_micros(end)
     # What is not asked for is left out before it becomes a row of a frame, which costs ten times as much as decoding it.
     wanted = (
-        (identifier, *_place(identifier), record)
+        (encode_id(at.segment, at.offset, at.check), at.segment, at.offset, record)
         for path in paths
-        for identifier, record in _segment(path)
-        if record.endpoint == endpoint and (first is None or record.event_time >= first) and (last is None or record.event_time < last)
+        for at, payload in _frames(path)
+        if (record := decode_record(payload)).endpoint == endpoint
+        and (first is None or record.event_time >= first)
+        and (last is None or record.event_time < last)
     )
     frames = [to_frame(wanted)]
     if pin is not None:

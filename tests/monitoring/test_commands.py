@@ -1,0 +1,70 @@
+"""What people and programs get from ``clew monitors`` and ``clew alerts``; and the same from Python."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from season import OUTAGE, Season
+from typer.testing import CliRunner
+
+from clew import backend as backends
+from clew import console
+from clew.cli import app
+from clew.definitions import MonitorDefinition
+from clew.monitoring.looking import look
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Skipping features without:UserWarning")
+
+
+@pytest.fixture
+def told(season: Season) -> Season:
+    """The weather is gone for a day, and a monitor has seen it."""
+    backends.use(season.backend)
+    season.declare(MonitorDefinition("quality", "late"))
+    season.now(OUTAGE + timedelta(days=1))
+    season.backend.call(look, "quality")
+    return season
+
+
+def run(*arguments: str, fails: bool = False) -> str:
+    console.use_json(False)
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "400"})
+    console.use_json(False)
+    assert (result.exit_code != 0) == fails, result.output
+    return result.output
+
+
+def test_monitors_are_listed_with_their_words(told: Season) -> None:
+    output = run("monitors")
+    assert "quality" in output and "missing" in output
+    (one,) = json.loads(run("monitors", "--json"))
+    assert (one["name"], one["endpoint"], one["alerts"]) == ("quality", "late", 1)
+
+
+def test_one_monitor_is_shown_with_its_looks_and_looks_when_told_to(told: Season) -> None:
+    assert "its ttl is 2h" in run("monitors", "quality", "--limit", "3")
+    told.now(OUTAGE + timedelta(days=2))
+    before = len(json.loads(run("monitors", "quality", "--limit", "500", "--json")))
+    run("monitors", "quality", "--look")
+    assert len(json.loads(run("monitors", "quality", "--limit", "500", "--json"))) == before + 4
+
+
+def test_an_alert_is_acknowledged_silenced_and_resolved(told: Season) -> None:
+    (alert,) = json.loads(run("alerts", "--json"))
+    number = str(alert["id"])
+    assert "is acknowledged: the provider is asked" in run("alerts", "ack", number, "--reason", "the provider is asked")
+    assert "is silenced until 2013-05-23 22:00 UTC" in run("alerts", "silence", number, "--for", "2d")
+    assert json.loads(run("alerts", "resolve", number, "--json"))["state"] == "resolved"
+    assert "no alert waits for anybody" in run("alerts")
+    assert number in run("alerts", "--all")
+
+
+def test_the_same_from_python(told: Season) -> None:
+    from clew.sdk.monitors import Monitor
+
+    quality = Monitor(MonitorDefinition("quality", "late"))
+    assert quality.look() == []
+    assert quality.looks("missing", limit=1)[0].word == "missing"
+    (alert,) = quality.alerts()
+    assert str(alert).startswith("quality: missing of station_weather, missing: the newest row is")
+    assert quality.alerts(resolved=True) == [alert]
