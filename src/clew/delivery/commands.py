@@ -23,6 +23,7 @@ def deploy(
     endpoint: Annotated[str | None, typer.Option(help="The endpoint; the one that serves the model unless given.")] = None,
     ungated: Annotated[bool, typer.Option("--ungated", help="Without a gate's word; a permission of its own, and on record.")] = False,
     reason: Annotated[str, typer.Option(help="Why; needed with --ungated.")] = "",
+    without_bounds: Annotated[bool, typer.Option("--without-bounds", help="With --ungated: without the bounds declared today.")] = False,
     now: Annotated[bool, typer.Option("--now", help="At once, without the steps that the endpoint declares.")] = False,
 ) -> None:
     """Bring a model version behind an endpoint by its declared steps; at once where it declares none, or with --now."""
@@ -31,7 +32,7 @@ def deploy(
 
     backend = current()
     name = endpoint or endpoint_of(backend, reference.partition("@")[0])
-    show_status(run(backend, name, reference, ungated=ungated, reason=reason, now=now))
+    show_status(run(backend, name, reference, ungated=ungated, reason=reason, now=now, bounds=not without_bounds))
 
 
 def rollback(endpoint: _Endpoint, reason: _Reason = "") -> None:

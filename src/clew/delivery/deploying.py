@@ -4,7 +4,7 @@ import time
 
 from clew.backend import Backend
 from clew.delivery import service
-from clew.errors import Unavailable
+from clew.errors import Invalid, Unavailable
 from clew.serving import deploying
 from clew.serving.schema import EndpointStatus
 from clew.serving.service import endpoint_status
@@ -15,13 +15,23 @@ _LOOK_SECONDS = 0.1
 
 
 def deploy(
-    backend: Backend, name: str, reference: str, *, ungated: bool = False, reason: str = "", now: bool = False, wait_seconds: float = 30.0
+    backend: Backend,
+    name: str,
+    reference: str,
+    *,
+    ungated: bool = False,
+    reason: str = "",
+    now: bool = False,
+    bounds: bool = True,
+    wait_seconds: float = 30.0,
 ) -> EndpointStatus:
     """Bring a version behind an endpoint by its declared steps; with ``now``, and where there are none, it answers at once."""
+    if not bounds and not ungated:
+        raise Invalid("the bounds of today's definitions are left out only with ungated=True, and a reason")
     if now:
         return deploying.deploy(backend, name, reference, ungated=ungated, reason=reason, wait_seconds=wait_seconds)
     if ungated:
-        backend.call(service.roll_out_ungated, name, reference, reason)
+        backend.call(service.roll_out_ungated, name, reference, reason, bounds)
     else:
         backend.call(service.roll_out, name, reference, reason)
     return _taken_up(backend, name, wait_seconds)

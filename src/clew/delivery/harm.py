@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from clew.definitions import GuardDefinition
-from clew.delivery.schema import Harm
+from clew.delivery.schema import Harm, HarmDay
 from clew.monitoring.betting import HarmTest
 from clew.serving.pairs import Pair
 
@@ -27,7 +27,7 @@ def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zon
 
     assert guard.harm is not None  # the caller asked
     test = HarmTest(tolerance=guard.harm, alpha=guard.alpha)
-    daily: list[tuple[datetime, int, float]] = []
+    daily: list[HarmDay] = []
     if pairs:
         times = pl.Series([pair.event_time for pair in pairs], dtype=pl.Datetime("us", "UTC"))
         numbers = block_numbers(times, block, zone)
@@ -37,7 +37,7 @@ def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zon
         edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(pairs)]
         for first, last in itertools.pairwise(edges):
             test = test.observe(differences[first:last], block=int(numbers[first]))
-            daily.append((pairs[first].event_time, last - first, test.mean))
+            daily.append(HarmDay(pairs[first].event_time, last - first, test.mean, *test.interval()))
     low, high = test.interval() if test.rows else (None, None)
     word: Literal["safe", "worse", "not enough data yet"] = (
         "worse" if test.harmful else "safe" if high is not None and high <= guard.harm else "not enough data yet"

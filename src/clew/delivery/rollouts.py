@@ -103,7 +103,7 @@ def _training_set(context: Context, rollout: Rollout) -> TrainingSetDetails | No
 # ── beginning ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def begin(context: Context, endpoint: str, reference: str, reason: str, *, ungated: bool) -> Rollout | Route:
+def begin(context: Context, endpoint: str, reference: str, reason: str, *, ungated: bool, bounds: bool = True) -> Rollout | Route:
     """Bring a version behind an endpoint by its declared steps; at once, as a route, where it declares none or serves nothing yet.
 
     Raises ``Conflict`` while another version is on its way.
@@ -122,12 +122,13 @@ def begin(context: Context, endpoint: str, reference: str, reason: str, *, ungat
         )
     steps = () if definition is None else definition.rollout
     if current is None or not steps or current.document.number == version.number:
-        deploy = serving.deploy_ungated if ungated else serving.deploy
-        return deploy(context, endpoint, str(version.ref), reason)
+        if ungated:
+            return serving.deploy_ungated(context, endpoint, str(version.ref), reason, bounds)
+        return serving.deploy(context, endpoint, str(version.ref), reason)
     assert definition is not None  # it has steps
     rollout = running or Rollout(
         new_id("ro"), endpoint, version.name, version.number, current.document.number, steps, definition.guard, 0, "running", ungated, reason,
-        None, [], context.now, context.now + parse_duration(steps[0].duration), None, None, context.actor,
+        None, [], context.now, context.now + parse_duration(steps[0].duration), None, None, context.actor, bounds,
     )  # fmt: skip
     if running is None:
         context.run_write(lambda inside: _write_new(inside, _noted(rollout, context, reason or f"{steps[0].kind} begins", context.actor)))
@@ -146,7 +147,9 @@ def _ask_serving(context: Context, rollout: Rollout) -> Route:
     step = rollout.at_step
     reason = f"rollout {rollout.id}: {_step_words(rollout)}"
     if rollout.ungated:
-        return serving.try_candidate_ungated(context, rollout.endpoint, rollout.reference, rollout.id, reason, step.share, rollout.guard)
+        return serving.try_candidate_ungated(
+            context, rollout.endpoint, rollout.reference, rollout.id, reason, step.share, rollout.guard, rollout.bounds
+        )
     return serving.try_candidate(context, rollout.endpoint, rollout.reference, rollout.id, step.share, rollout.guard, reason)
 
 
@@ -256,7 +259,7 @@ def promote(context: Context, rollout: Rollout, reason: str, by: str) -> Rollout
     """Let the version answer all, and end the rollout."""
     said = f"rollout {rollout.id}: {reason}"
     if rollout.ungated:
-        serving.deploy_ungated(context, rollout.endpoint, rollout.reference, said)
+        serving.deploy_ungated(context, rollout.endpoint, rollout.reference, said, rollout.bounds)
     else:
         serving.deploy(context, rollout.endpoint, rollout.reference, said)
     return _ended(context, rollout, "promoted", reason, by)

@@ -11,7 +11,7 @@ from clew.storage.database import Instant, Json, metadata
 from clew.storage.schema import Job
 
 __all__ = [
-    "Advance", "Build", "Harm", "Rollout", "RolloutEvent", "RolloutState", "Trigger", "TriggerState", "rollouts", "schedules", "trigger_states",
+    "Advance", "Build", "Harm", "HarmDay", "Rollout", "RolloutEvent", "RolloutState", "Trigger", "TriggerState", "rollouts", "schedules", "trigger_states",
 ]  # fmt: skip
 
 _NAME = sa.String(128)
@@ -49,6 +49,7 @@ rollouts = sa.Table(
     sa.Column("paused_at", Instant, nullable=True),
     sa.Column("ended_at", Instant, nullable=True),
     sa.Column("created_by", _NAME, nullable=False),
+    sa.Column("bounds", sa.Boolean, nullable=False),
     sa.Index("ix_rollouts_endpoint", "project", "endpoint", "started_at"),
 )
 """Instants are event times. A rollout's id is the salt by which its canary's keys are picked."""
@@ -82,6 +83,17 @@ class RolloutEvent:
 
 
 @dataclass(frozen=True)
+class HarmDay:
+    """A day of the harm test, from its first row ``at``: its ``rows``, and the mean difference up to its end with the interval then."""
+
+    at: datetime
+    rows: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Harm:
     """The harm test on matured labels: ``mean`` is what the candidate's log loss is worse by, in nats, on ``rows`` of ``blocks`` days.
 
@@ -99,8 +111,7 @@ class Harm:
     capital: float
     alpha: float
     until: datetime
-    daily: list[tuple[datetime, int, float]] = field(default_factory=list)
-    """By day its start, how many rows, and the mean difference up to its end."""
+    daily: list[HarmDay] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,8 @@ class Rollout:
     paused_at: datetime | None
     ended_at: datetime | None
     created_by: str
+    bounds: bool = True
+    """Whether the bounds of today's definitions hold for it."""
 
     @property
     def reference(self) -> str:

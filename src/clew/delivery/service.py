@@ -53,11 +53,12 @@ def roll_out(context: Context, name: str, reference: str, reason: str = "") -> R
 
 
 @operation("POST /projects/{project}/endpoints/{name}/rollouts-ungated", permission="serving.deploy_ungated", kind="staged")
-def roll_out_ungated(context: Context, name: str, reference: str, reason: str) -> Rollout | None:
-    """The same without a gate's word, for a reason that stays on record."""
+def roll_out_ungated(context: Context, name: str, reference: str, reason: str, bounds: bool = True) -> Rollout | None:
+    """The same without a gate's word, for a reason that stays on record; with ``bounds=False`` without the bounds of today's definitions,
+    which hold for every version else."""
     if not reason.strip():
         raise Invalid("a rollout without a gate needs a reason: --reason says it on the command line")
-    begun = rollouts.begin(context, name, reference, reason, ungated=True)
+    begun = rollouts.begin(context, name, reference, reason, ungated=True, bounds=bounds)
     return begun if isinstance(begun, Rollout) else None
 
 

@@ -79,18 +79,26 @@ class Endpoint(Declared):
         return await asyncio.to_thread(self.predict, rows)
 
     def deploy(
-        self, which: int | str, *, ungated: bool = False, reason: str = "", now: bool = False, wait_seconds: float = 30.0
+        self,
+        which: int | str,
+        *,
+        ungated: bool = False,
+        reason: str = "",
+        now: bool = False,
+        bounds: bool = True,
+        wait_seconds: float = 30.0,
     ) -> "EndpointStatus":
         """Bring a version of the model behind the endpoint by its declared steps, and wait until serving processes have taken it up.
 
-        It answers at once with ``now``, where no steps are declared, and where it is the first. Raises ``Refused`` without a passed
-        gate, ``Conflict`` while another version is on its way.
+        It answers at once with ``now``, where no steps are declared, and where it is the first. An ``ungated`` one needs a reason, and
+        may leave out the bounds that the views declare today. Raises ``Refused`` without a passed gate, ``Conflict`` while another
+        version is on its way.
         """
         from clew.backend import current
         from clew.delivery.deploying import deploy
 
         reference = f"{self.definition.model}@{which}"
-        return deploy(current(), self.name, reference, ungated=ungated, reason=reason, now=now, wait_seconds=wait_seconds)
+        return deploy(current(), self.name, reference, ungated=ungated, reason=reason, now=now, bounds=bounds, wait_seconds=wait_seconds)
 
     def rollback(self, *, reason: str = "", wait_seconds: float = 30.0) -> "EndpointStatus":
         """End the rollout that is under way, else go back to the route's last good document; and wait as ``deploy`` does."""

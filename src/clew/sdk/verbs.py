@@ -67,7 +67,6 @@ def propose(
     from clew.pipelines.graph import Graph
     from clew.pipelines.proposals import changed
 
-    builder().apply(declarations.all_declared())
     graph = Graph.of(changed(declarations.all_declared(), changes))
     made = Builder(current(), graph, executor=lambda: open_executor(executor, workers), progress=progress).build(_name(model))
     if roll_out and made.state == "ready":

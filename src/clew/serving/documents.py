@@ -17,8 +17,12 @@ from clew.serving.schema import RequestField, RouteDocument, ServedView
 __all__ = ["make", "used_views"]
 
 
-def make(context: Context, endpoint: str, found: ModelVersion) -> RouteDocument:
-    """The document that serves a model version. Raises ``Refused`` where the version can't be served."""
+def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool = True) -> RouteDocument:
+    """The document that serves a model version. Raises ``Refused`` where the version can't be served.
+
+    The bounds that its views' definitions declare today hold beside those of the versions that it uses: a version that was built when
+    nobody had declared any, or by a recipe that left them out, is held to them all the same. ``bounds=False`` leaves today's out.
+    """
     details = found.details
     reference = str(found.version.ref)
     if not details.onnx:
@@ -27,7 +31,10 @@ def make(context: Context, endpoint: str, found: ModelVersion) -> RouteDocument:
         )
     features = tuple(field.name for field in details.signature.inputs)
     output = details.signature.outputs[0].name if details.signature.outputs else "probability"
-    plain = RouteDocument(endpoint, found.version.name, found.version.number, details.onnx, features, (), output)
+    plain = RouteDocument(
+        endpoint, found.version.name, found.version.number, details.onnx, features, (), output,
+        takes_missing=details.verification.takes_missing,
+    )  # fmt: skip
     if details.training_set is None:
         return replace(plain, fields=tuple(RequestField(field.name, field.dtype) for field in details.signature.inputs))
     training = _training_set(context, found)
@@ -42,7 +49,7 @@ def make(context: Context, endpoint: str, found: ModelVersion) -> RouteDocument:
         time=training.time,
         training_set=details.training_set,
         views=tuple(ServedView(use.view, use.number) for use in training.views),
-        uses=training.views,
+        uses=tuple(_with_todays_bounds(context, use) for use in training.views) if bounds else training.views,
         sources=_sources(context, training.views),
     )
 
@@ -75,6 +82,28 @@ def _fields(context: Context, training: TrainingSetDetails) -> tuple[RequestFiel
                 wanted.setdefault(name)
                 dtypes.setdefault(name, dtype)
     return tuple(RequestField(name, dtypes[name], name in required) for name in wanted)
+
+
+def _with_todays_bounds(context: Context, use: UsedView) -> UsedView:
+    """The view with the bounds of its current definition for those columns that its version declares none for."""
+    own = dict(use.details.definition)
+    try:
+        today = catalog.get_definition(context, "feature_view", use.view).document
+    except NotFound:  # nobody declares it any more
+        return use
+    if own.get("type") != today.get("type"):
+        return use
+    if own.get("aggregates"):
+        declared = today.get("aggregates", {})
+        own["aggregates"] = {
+            name: one if one.get("bounds") else {**one, "bounds": declared.get(name, {}).get("bounds")}
+            for name, one in own["aggregates"].items()
+        }
+    else:
+        columns = {column.name for column in use.details.columns}
+        inherited = {name: bounds for name, bounds in (today.get("bounds") or {}).items() if name in columns}
+        own["bounds"] = {**inherited, **(own.get("bounds") or {})}
+    return replace(use, details=replace(use.details, definition=own))
 
 
 def _sources(context: Context, views: Iterable[UsedView]) -> dict[str, str]:

@@ -59,21 +59,24 @@ def deploy(context: Context, name: str, reference: str, reason: str = "") -> Rou
 
 
 @operation("POST /projects/{project}/endpoints/{name}/deploy-ungated", permission="serving.deploy_ungated", kind="staged")
-def deploy_ungated(context: Context, name: str, reference: str, reason: str) -> Route:
-    """Put a model version behind an endpoint without a gate's word, for a reason that stays on record."""
+def deploy_ungated(context: Context, name: str, reference: str, reason: str, bounds: bool = True) -> Route:
+    """Put a model version behind an endpoint without a gate's word, for a reason that stays on record.
+
+    ``bounds=False`` leaves out the bounds of today's definitions; those of the versions that it uses hold always.
+    """
     if not reason.strip():
         raise Invalid("a deploy without a gate needs a reason: --reason says it on the command line")
-    return _deploy(context, name, reference, reason, ungated=True)
+    return _deploy(context, name, reference, reason, ungated=True, bounds=bounds)
 
 
-def _deploy(context: Context, name: str, reference: str, reason: str, *, ungated: bool) -> Route:
+def _deploy(context: Context, name: str, reference: str, reason: str, *, ungated: bool, bounds: bool = True) -> Route:
     with context.reading() as inside:
         version = catalog.resolve(inside, reference)
         found = model_version(inside, version.name, version.number)
         _check_endpoint(inside, name, version.name)
         if not ungated:
             gating.require_passed(inside, found)
-        document = documents.make(inside, name, found)
+        document = documents.make(inside, name, found, bounds=bounds)
         current = find_endpoint(inside, name)
         if current is not None:
             route = get_route(inside, name, current.epoch)
@@ -109,16 +112,33 @@ def try_candidate(
 
 @operation("PUT /projects/{project}/endpoints/{name}/candidate-ungated", permission="serving.deploy_ungated", kind="staged")
 def try_candidate_ungated(
-    context: Context, name: str, reference: str, salt: str, reason: str, share: float = 0.0, guard: GuardDefinition | None = None
+    context: Context,
+    name: str,
+    reference: str,
+    salt: str,
+    reason: str,
+    share: float = 0.0,
+    guard: GuardDefinition | None = None,
+    bounds: bool = True,
 ) -> Route:
-    """The same without a gate's word, for a reason that stays on record."""
+    """The same without a gate's word, for a reason that stays on record; and with ``bounds=False`` without the bounds of today's
+    definitions, which hold for every version else."""
     if not reason.strip():
         raise Invalid("a candidate without a gate needs a reason: --reason says it on the command line")
-    return _try(context, name, reference, salt, share, guard, reason, ungated=True)
+    return _try(context, name, reference, salt, share, guard, reason, ungated=True, bounds=bounds)
 
 
 def _try(
-    context: Context, name: str, reference: str, salt: str, share: float, guard: GuardDefinition | None, reason: str, *, ungated: bool
+    context: Context,
+    name: str,
+    reference: str,
+    salt: str,
+    share: float,
+    guard: GuardDefinition | None,
+    reason: str,
+    *,
+    ungated: bool,
+    bounds: bool = True,
 ) -> Route:
     if not 0 <= share < 1:
         raise Invalid(f"a candidate's share is {share}; it lies from 0, a shadow, to below 1: deploy a version that is to answer all")
@@ -129,7 +149,7 @@ def _try(
         _check_endpoint(inside, name, version.name)
         if not ungated:
             gating.require_passed(inside, found)
-        document = documents.make(inside, name, found)
+        document = documents.make(inside, name, found, bounds=bounds)
     tried = current.candidate
     if document.number == current.document.number:
         raise Conflict(f"{version.ref} answers at the endpoint {name!r} already")

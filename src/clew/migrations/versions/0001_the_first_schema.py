@@ -91,6 +91,7 @@ def upgrade() -> None:
         sa.Column("paused_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("created_by", sa.String(length=128), nullable=False),
+        sa.Column("bounds", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rollouts")),
     )
     op.create_index("ix_rollouts_endpoint", "rollouts", ["project", "endpoint", "started_at"], unique=False)
