@@ -10,7 +10,8 @@
     ├── NotFound            404  no such name, version, run or prediction
     ├── Conflict            409  clashes with what is there (name, alias, lease, running process)
     ├── Refused             422  well-formed data that breaks a declared rule (expectation, gate, bound)
-    │   └── OutOfBounds     422  a feature lies outside its declared bounds: view, column, value, bounds, rows
+    │   ├── OutOfBounds     422  a feature lies outside its declared bounds: view, column, value, bounds, rows
+    │   └── MissingFeature  422  a feature is missing, and the model takes no missing values: view, column, rows
     ├── BuildFailed         500  a user's step raised; carries its output
     ├── Unavailable         503  a part is not up, or not yet
     │   ├── StorageFull     503  the disk is full: nothing was half-written
@@ -29,6 +30,7 @@ __all__ = [
     "Forbidden",
     "Invalid",
     "MissingDependency",
+    "MissingFeature",
     "NotFound",
     "OutOfBounds",
     "Pruned",
@@ -91,6 +93,10 @@ class Refused(ClewError):
 
 class OutOfBounds(Refused):
     code = "out_of_bounds"
+
+
+class MissingFeature(Refused):
+    code = "missing_feature"
 
 
 class BuildFailed(ClewError):

@@ -20,7 +20,7 @@ Matrix = npt.NDArray[np.float32]
 MODELS = {
     "histogram boosting": (HistGradientBoostingClassifier(max_iter=20, random_state=0), True),
     "histogram boosting of values": (HistGradientBoostingRegressor(max_iter=20, random_state=0), True),
-    "a forest": (RandomForestClassifier(10, max_depth=5, random_state=0), False),
+    "a forest": (RandomForestClassifier(10, max_depth=5, random_state=0), True),
     "a logistic regression": (LogisticRegression(), False),
     "a linear regression": (Ridge(), False),
     "a pipeline that imputes and scales": (make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), True),

@@ -1,11 +1,34 @@
 """Models become files that answer as they did, or are refused with the reason."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    BaggingRegressor,
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from clew.backend import LocalBackend
 from clew.errors import Invalid, NotFound, Refused
@@ -13,7 +36,7 @@ from clew.registry import service as registry
 from clew.registry.flavors.sklearn import SklearnFlavor
 from clew.registry.loading import load_scorer, load_version
 from clew.registry.runtime import load_onnx, verify
-from clew.registry.saving import SavedModel, save_model
+from clew.registry.saving import SavedModel, _verified, save_model
 from clew.registry.schema import ModelDetails, ModelVersion
 
 
@@ -123,6 +146,110 @@ def test_values_one_float_apart_go_the_same_way_after_export() -> None:
     model = HistGradientBoostingClassifier(max_iter=20).fit(matrix, step >= rng.integers(0, 10, 4_000))
     flavor = SklearnFlavor()
     assert verify(load_onnx(flavor.export(model, 2).content), flavor.score(model, matrix), matrix).largest_difference < 1e-6
+
+
+ESTIMATORS: dict[str, tuple[Any, bool]] = {
+    "a decision tree": (DecisionTreeClassifier(random_state=0), True),
+    "a decision tree of values": (DecisionTreeRegressor(random_state=0), True),
+    "a forest": (RandomForestClassifier(20, random_state=0), True),
+    "a forest of values": (RandomForestRegressor(20, random_state=0), True),
+    "extra trees": (ExtraTreesClassifier(20, random_state=0), True),
+    "extra trees of values": (ExtraTreesRegressor(20, random_state=0), True),
+    "bagged trees": (BaggingClassifier(random_state=0), True),
+    "bagged trees of values": (BaggingRegressor(random_state=0), True),
+    "a scaled forest": (make_pipeline(StandardScaler(), RandomForestClassifier(20, random_state=0)), True),
+    "a calibrated forest": (CalibratedClassifierCV(RandomForestClassifier(10, random_state=0), cv=3), True),
+    "an imputed forest": (make_pipeline(SimpleImputer(), RandomForestClassifier(20, random_state=0)), True),
+    "an imputed regression": (make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), True),
+    "histogram boosting": (HistGradientBoostingClassifier(max_iter=20), True),
+    "histogram boosting of values": (HistGradientBoostingRegressor(max_iter=20), True),
+    "boosting": (GradientBoostingClassifier(n_estimators=20), False),
+    "boosting of values": (GradientBoostingRegressor(n_estimators=20), False),
+    "boosted stumps": (AdaBoostClassifier(n_estimators=20), False),
+    "a logistic regression": (LogisticRegression(), False),
+    "a scaled logistic regression": (make_pipeline(StandardScaler(), LogisticRegression()), False),
+    "a linear regression": (LinearRegression(), False),
+    "a ridge regression": (Ridge(), False),
+    "neighbours": (KNeighborsClassifier(), False),
+    "naive Bayes": (GaussianNB(), False),
+    "a network": (make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=500, random_state=0)), False),
+}
+"""Each with whether it takes missing values."""
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("gaps", [False, True], ids=["whole rows", "rows with gaps"])
+def test_every_supported_estimator_answers_as_it_did(
+    local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray, name: str, gaps: bool
+) -> None:
+    estimator, takes_missing = ESTIMATORS[name]
+    if gaps and not takes_missing:
+        return  # it can't be fitted on such rows
+    rows = frame.head(1_200) if gaps else frame.head(1_200).fill_nan(0.0)
+    truth = labels[:1_200] if hasattr(estimator, "predict_proba") else rows["a"].to_numpy() + rows["b"].to_numpy() ** 2
+    checked = save_model(local_backend, clone(estimator).fit(rows.to_numpy(), truth), rows).verification
+    assert checked.takes_missing == takes_missing
+    assert checked.largest_difference < 1e-5
+    assert (checked.rows_with_gaps > 0) == takes_missing
+
+
+def test_an_export_that_differs_only_where_a_value_is_missing_takes_none(frame: pl.DataFrame, labels: np.ndarray) -> None:
+    whole = frame.fill_nan(0.0).to_numpy()
+    model = RandomForestClassifier(5, random_state=0).fit(whole, labels)
+    flavor = SklearnFlavor()
+    unaware = _without_sides(flavor.export(model, 4).content)
+    assert not _verified(flavor, model, unaware, whole).takes_missing
+    with pytest.raises(Refused, match=r"Only rows with a missing value differ: let the model impute them"):
+        _verified(flavor, model, unaware, frame.to_numpy())
+
+
+def _without_sides(content: bytes) -> bytes:
+    """The export as skl2onnx writes it: a missing value goes right at every node of a tree."""
+    import onnx
+
+    graph = onnx.load_from_string(content)
+    for node in graph.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "nodes_missing_value_tracks_true":
+                attribute.ints[:] = [0] * len(attribute.ints)
+    return bytes(graph.SerializeToString())
+
+
+def test_rows_with_gaps_are_refused_for_a_model_that_takes_none(
+    local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray
+) -> None:
+    model = LogisticRegression().fit(frame.fill_nan(0.0).to_numpy(), labels)
+    with pytest.raises(Refused, match=r"429 of 3,000 rows have a missing value, and LogisticRegression takes none.*make_pipeline"):
+        save_model(local_backend, model, frame)
+
+
+def test_a_model_that_takes_no_missing_values_scores_none_of_such_rows(
+    local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray
+) -> None:
+    whole = frame.fill_nan(0.0)
+    model = GradientBoostingClassifier(n_estimators=5).fit(whole.to_numpy(), labels)
+    version = register(local_backend, save_model(local_backend, model, whole)).version
+    scores = load_scorer(local_backend, "late", version.number)(frame.to_numpy())
+    assert np.array_equal(np.isnan(scores), frame["c"].is_nan().to_numpy())
+
+
+@pytest.mark.parametrize("model", [LinearSVC(), Perceptron()])
+def test_a_classifier_without_probabilities_is_told_how_to_have_some(
+    local_backend: LocalBackend, frame: pl.DataFrame, labels: np.ndarray, model: BaseEstimator
+) -> None:
+    whole = frame.fill_nan(0.0)
+    with pytest.raises(Refused, match=r"has no predict_proba.*CalibratedClassifierCV"):
+        save_model(local_backend, model.fit(whole.to_numpy(), labels), whole)
+
+
+def test_scaling_before_histogram_boosting_is_refused_with_its_reason(local_backend: LocalBackend) -> None:
+    rng = np.random.default_rng(0)
+    rows = pl.DataFrame(rng.normal(size=(1_500, 4)).astype(np.float32), schema=["a", "b", "c", "d"])
+    truth = rows["a"].to_numpy() + rows["b"].to_numpy() * rows["c"].to_numpy() + rng.normal(size=1_500) / 2 > 0
+    model = make_pipeline(StandardScaler(), HistGradientBoostingClassifier()).fit(rows.to_numpy(), truth)
+    with pytest.raises(Refused, match="StandardScaler before it is rounded otherwise: leave it out"):
+        save_model(local_backend, model, rows)
 
 
 def test_missing_values_are_verified_even_where_the_rows_have_none(

@@ -31,12 +31,12 @@ def an_onnx(slope: float, width: int = 2) -> bytes:
 
 
 def register_model_of(
-    backend: LocalBackend, name: str, *, slope: float, width: int = 2, refit_of: VersionRef | None = None
+    backend: LocalBackend, name: str, *, slope: float, width: int = 2, refit_of: VersionRef | None = None, takes_missing: bool = True
 ) -> AssetVersion:
     """A version of a small model that was trained on nothing: its inputs ``a`` and ``b`` stand in the request."""
     blob = backend.upload(an_onnx(slope, width))
     details = ModelDetails(
         None, (), Signature((Field("a", "Float64"), Field("b", "Float64")), (Field("probability", "Float32"),)), "onnx", blob.digest,
-        blob.digest, Verification(1, 1, 0.0, 1e-5), "recipe", {}, {}, None, None, None, refit_of=refit_of,
+        blob.digest, Verification(1, 1, 0.0, 1e-5, takes_missing=takes_missing), "recipe", {}, {}, None, None, None, refit_of=refit_of,
     )  # fmt: skip
     return backend.call(register_model, name, "sha256:" + "d" * 64, blob.digest, "a test", details).version

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from clew.bounds import Bounds, bounds_in_words
 from clew.definitions import AnyDefinition, FeaturesDefinition, WindowsDefinition, from_document
-from clew.errors import Invalid, OutOfBounds
+from clew.errors import Invalid, MissingFeature, OutOfBounds
 from clew.feature_store.schema import UsedView
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ class Limits:
         )  # fmt: skip
 
 
-def counted_from(error: OutOfBounds, first: int) -> OutOfBounds:
-    """What ``Limits.check`` raised of a part of a request, for the whole: it names the row, and rows count from the first of all."""
+def counted_from(error: OutOfBounds | MissingFeature, first: int) -> OutOfBounds | MissingFeature:
+    """What was raised of the features of a part of a request, for the whole: it names the row, and rows count from the first of all."""
     rows = [first + row for row in error.details["rows"]]
-    return OutOfBounds(f"row {rows[0]}: {error.message}", **error.details | {"row": rows[0], "rows": rows})
+    return type(error)(f"row {rows[0]}: {error.message}", **error.details | {"row": rows[0], "rows": rows})
 
 
 def bounds_of(definition: AnyDefinition) -> Mapping[str, Bounds]:

@@ -1,13 +1,12 @@
 """A registered model, back in its framework or as a scoring function."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from clew import plugins
 from clew.backend import Backend
-from clew.registry.runtime import load_onnx
+from clew.registry.runtime import Scorer, load_onnx
 from clew.registry.service import model_version
 from clew.storage.blobs import Manifest
 
@@ -26,6 +25,19 @@ def load_version(backend: Backend, name: str, number: int) -> Any:  # Any: the m
     return plugins.load("flavor", details.flavor)().load(files)
 
 
-def load_scorer(backend: Backend, name: str, number: int) -> "Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]":
-    """The version's verified export as a function of its feature matrix."""
-    return load_onnx(backend.download(backend.call(model_version, name, number).details.onnx))
+def load_scorer(backend: Backend, name: str, number: int) -> Scorer:
+    """The version's verified export as a function of its feature matrix; NaN for a row with a missing value if the version takes none."""
+    details = backend.call(model_version, name, number).details
+    score = load_onnx(backend.download(details.onnx))
+    return score if details.verification.takes_missing else _without_missing(score)
+
+
+def _without_missing(score: Scorer) -> Scorer:
+    import numpy as np
+
+    def of_whole_rows(matrix: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float32]":
+        answers = np.array(score(matrix), np.float32)
+        answers[np.isnan(matrix).any(axis=1)] = np.nan  # the export would answer something, and the model would not
+        return answers
+
+    return of_whole_rows

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["load_onnx", "verify"]
+__all__ = ["Scorer", "load_onnx", "verify"]
+
+Scorer = Callable[["npt.NDArray[np.float32]"], "npt.NDArray[np.float32]"]
+"""``(n, features)`` to the scores ``(n,)``."""
 
 TOLERANCE = 1e-5
 _MIB = 1 << 20
 
 
-def load_onnx(source: "bytes | Path", *, threads: int = 1) -> "Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]":
+def load_onnx(source: "bytes | Path", *, threads: int = 1) -> Scorer:
     """The scores ``(n,)`` of a matrix ``(n, features)``: the positive class's probability, or the value. Thread-safe.
 
     One thread inside a call: a row takes microseconds, and a server has more requests than cores anyway.
@@ -42,7 +45,7 @@ def load_onnx(source: "bytes | Path", *, threads: int = 1) -> "Callable[[npt.NDA
 
 
 def verify(
-    exported: "Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]",
+    exported: Scorer,
     original: "npt.NDArray[np.float64]",
     matrix: "npt.NDArray[np.float32]",
     *,
@@ -64,8 +67,7 @@ def verify(
         share = float((distance > tolerance).mean())
         raise Refused(
             f"the ONNX export does not answer as the model does: {share:.0%} of {len(answers):,} real rows differ, row {row} by "
-            f"{largest:.3g} ({answers[row]:.4f} where the model says {original[row]:.4f}). Categorical splits are a known cause: code "
-            "categories as numbers",
+            f"{largest:.3g} ({answers[row]:.4f} where the model says {original[row]:.4f})",
             largest_difference=largest,
         )
     return Verification(len(matrix), int(np.isnan(matrix).any(axis=1).sum()), largest, tolerance)

@@ -9,7 +9,7 @@ import msgspec
 from clew.backend import Backend
 from clew.errors import Invalid, Refused
 from clew.registry.flavors import Flavor, flavor_of
-from clew.registry.runtime import load_onnx, verify
+from clew.registry.runtime import Scorer, load_onnx, verify
 from clew.registry.schema import Field, Signature, Verification
 from clew.storage.blobs import Manifest, ManifestFile
 
@@ -71,19 +71,45 @@ def _sample(rows: "pl.DataFrame") -> "pl.DataFrame":
 
 
 def _verified(flavor: Flavor, model: Any, content: bytes, matrix: "npt.NDArray[np.float32]") -> Verification:
-    """Verified on the rows as they are, and again with a value missing in each: an outage comes also to a view that never had one."""
+    """Verified on the rows as they are, and again with a value missing in each: an outage comes also to a view that never had one.
+
+    A model that answers otherwise once exported where a value is missing takes none, if its rows have none. If they do, it is refused.
+    """
+    import numpy as np
+
     scorer = load_onnx(content)
-    found = verify(scorer, flavor.score(model, matrix), matrix)
+    lacking = np.isnan(matrix).any(axis=1)
+    try:
+        found = verify(scorer, flavor.score(model, matrix), matrix)
+    except Refused as error:
+        only_missing = bool(lacking.any() and not lacking.all()) and _agrees(flavor, model, scorer, matrix[~lacking])
+        raise Refused(f"{error.message}. {flavor.advice(model, only_missing=only_missing)}", **error.details) from error
+    except ValueError as error:
+        if not lacking.any():
+            raise
+        raise Refused(
+            f"{int(lacking.sum()):,} of {len(matrix):,} rows have a missing value, and {type(model).__name__} takes none: {str(error).splitlines()[0]}. "
+            "Let the model impute them, as make_pipeline(SimpleImputer(), ...) does"
+        ) from error
     gaps = _with_gaps(matrix)
     try:
-        original = flavor.score(model, gaps)
+        again = verify(scorer, flavor.score(model, gaps), gaps)
     except ValueError:  # how scikit-learn says that a model takes no missing values
         return replace(found, takes_missing=False)
-    try:
-        again = verify(scorer, original, gaps)
     except Refused as error:
-        raise Refused(f"with one value of each row missing, {error.message}", **error.details) from error
+        if not lacking.any():
+            return replace(found, takes_missing=False)
+        advice = flavor.advice(model, only_missing=True)
+        raise Refused(f"with one value of each row missing, {error.message}. {advice}", **error.details) from error
     return replace(found, rows_with_gaps=len(gaps), largest_difference=max(found.largest_difference, again.largest_difference))
+
+
+def _agrees(flavor: Flavor, model: Any, scorer: Scorer, matrix: "npt.NDArray[np.float32]") -> bool:
+    try:
+        verify(scorer, flavor.score(model, matrix), matrix)
+    except Refused:
+        return False
+    return True
 
 
 def _with_gaps(matrix: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float32]":

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from clew.errors import ClewError, NotFound, OutOfBounds, StorageFull, TooLarge, Unavailable
+from clew.errors import ClewError, MissingFeature, NotFound, OutOfBounds, StorageFull, TooLarge, Unavailable
 from clew.feature_store.bounds import counted_from
 from clew.serving import open_inference
 from clew.serving.prediction_log import PredictionLog
@@ -100,7 +100,7 @@ class Front:
             tried = live.candidate
             try:
                 answers = _by_champion(live, part) if tried is None or tried.closed else await self._beside(live, tried, part)
-            except OutOfBounds as error:  # by the champion; a candidate that refuses a row raises nothing
+            except (OutOfBounds, MissingFeature) as error:  # by the champion; a candidate that refuses a row raises nothing
                 raise counted_from(error, start) from error
             latency_us = (time.perf_counter_ns() - began) // 1_000
             at = time.time_ns() // 1_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clew.clock import to_micros
-from clew.errors import ClewError
+from clew.errors import ClewError, MissingFeature
 from clew.serving.requests import RequestReader
 from clew.serving.schema import Route, RouteDocument
 
@@ -76,6 +76,8 @@ class LiveModel:
         import numpy as np
 
         matrix, missing = self._source.read(rows)
+        if not self.document.takes_missing:
+            self._check_whole(matrix)
         probabilities = self._predict(matrix)
         if probabilities.shape != (len(rows),):
             raise ClewError(f"{self.name} answered {probabilities.shape} for {len(rows)} rows; an endpoint serves one probability a row")
@@ -84,6 +86,22 @@ class LiveModel:
             place = int((~finite).argmax())
             raise ClewError(f"{self.name} answered row {place} with {probabilities[place]}, which is no answer", row=place)
         return Answered(matrix, missing, probabilities)
+
+    def _check_whole(self, matrix: "Matrix") -> None:
+        """Raise ``MissingFeature`` where a row lacks a feature; its rows count from 0."""
+        import numpy as np
+
+        lacking = np.isnan(matrix)
+        rows = np.flatnonzero(lacking.any(axis=1)).tolist()
+        if not rows:
+            return
+        column = self.document.features[int(lacking[rows[0]].argmax())]
+        view = next((use.view for use in self.document.uses if column in use.columns), None)
+        raise MissingFeature(
+            f"the feature {column!r}{f' of {view}' if view else ''} is missing, and {self.name} takes no missing values: train it with a "
+            f"step that imputes them{', or declare missing= on the view' if view else ''}",
+            view=view, column=column, row=rows[0], rows=rows,
+        )  # fmt: skip
 
     def hindrances(self) -> list[str]:
         """What keeps it from answering just now, in words; empty where nothing does."""

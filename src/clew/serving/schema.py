@@ -121,7 +121,8 @@ class RouteDocument:
     """Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
 
     ``onnx`` is the digest of the model's blob; ``features`` its inputs in order and ``output`` the name of what it answers; ``uses`` the views that give them, none for a model
-    whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code.
+    whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code. Without ``takes_missing``
+    the model answers no row that lacks a feature.
     """
 
     endpoint: str
@@ -137,6 +138,7 @@ class RouteDocument:
     views: tuple[ServedView, ...] = ()
     uses: tuple[UsedView, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
+    takes_missing: bool = True
 
 
 @dataclass(frozen=True)

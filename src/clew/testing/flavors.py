@@ -93,6 +93,10 @@ class FlavorConformance:
         with ThreadPoolExecutor(4) as pool:
             assert all(pool.map(work, range(8)))
 
+    @pytest.mark.parametrize("only_missing", [True, False])
+    def test_it_has_advice_for_an_export_that_differs(self, flavor: Flavor, fitted: Any, only_missing: bool) -> None:
+        assert flavor.advice(fitted, only_missing=only_missing)
+
     def test_it_names_installed_libraries(self, flavor: Flavor) -> None:
         from importlib.metadata import version
 

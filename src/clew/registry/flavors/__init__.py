@@ -45,6 +45,10 @@ class Flavor(Protocol):
         """The original's own answer ``(n,)``: the probability of the positive class, or the value."""
         ...
 
+    def advice(self, model: Any, *, only_missing: bool) -> str:
+        """What to do where a model's export answers otherwise than the model; with ``only_missing`` on rows with missing values alone."""
+        ...
+
     def libraries(self) -> tuple[str, ...]:
         """The distributions whose versions a load depends on."""
         ...
