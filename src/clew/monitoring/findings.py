@@ -223,7 +223,7 @@ def drift(
     figures["threshold"] = len(columns) / rate
     pooled = {name: _pooled(one) for name, one in judged.items()}
     told = [_told(name, pooled[name], judged[name], starts, len(columns), rate, impacts.get(name), of or {}) for name in judged]
-    told.sort(key=lambda one: (-abs(one["impact"] or 0.0), -one["log_evidence"], one["feature"]))
+    told.sort(key=lambda one: (one["word"] != "changed", -abs(one["impact"] or 0.0), -one["log_evidence"], one["feature"]))
     figures["features"] = told
     figures["impact"] = (
         "how far the mean score moves when nothing but this column's shares move, at the mean score that each of its bins had in the reference"
