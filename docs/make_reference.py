@@ -75,7 +75,7 @@ def _described(name: str, value: Any, *, makes: bool | None = None) -> list[str]
     if shown:
         parts.append(f"```python\n{_signature(name, value)}\n```\n")
     elif dataclasses.is_dataclass(value):
-        fields = (f"{field.name}: {_plain(_annotation(field.type))}" for field in dataclasses.fields(value))
+        fields = (f"{field.name}: {_plain(_annotation(field.type))}".replace("'", '"') for field in dataclasses.fields(value))
         parts.append("```python\n" + "\n".join(fields) + "\n```\n")
     parts.append(_words(value))
     if inspect.isclass(value) and not issubclass(value, Exception):
@@ -189,6 +189,8 @@ def commands_page() -> str:
         if commands is None:
             parts += [*_parameters(command), ""]
             continue
+        if getattr(command, "invoke_without_command", False):
+            parts += [*_parameters(command), ""]
         for part in commands.values():
             parts += [f"### `clew {name} {part.name}`\n", _words(part.callback), *_parameters(part), ""]
     return "\n".join(parts)

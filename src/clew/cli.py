@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "features": ("clew.feature_store.commands", "List feature views, or show one."),
     "models": ("clew.registry.commands", "List models, or show one."),
     "endpoints": ("clew.serving.commands", "List endpoints and what they serve."),
+    "performance": ("clew.monitoring.commands", "Measure how an endpoint did, on labels that have come."),
+    "skew": ("clew.monitoring.commands", "Recompute what an endpoint was asked, and say what differs."),
     "monitors": ("clew.monitoring.commands", "List monitors and what they found, or look."),
     "alerts": ("clew.monitoring.commands", "List alerts; acknowledge, silence or resolve one."),
     "rollouts": ("clew.delivery.commands", "List versions on their way behind endpoints."),

@@ -1,12 +1,17 @@
 """What was served on a day equals what the same day gives afterwards, as known then; and a wrong feature is found."""
 
+import json
 from datetime import timedelta
 
 import polars as pl
 import pytest
 from small_airline import START, ZONE, flights, landing_rows
+from typer.testing import CliRunner
 
-from clew.errors import NotFound
+from clew import backend as backends
+from clew import console
+from clew.cli import app
+from clew.errors import Invalid, NotFound
 from clew.feature_store.service import push_rows
 from clew.monitoring import service
 from clew.monitoring.measuring import measure_skew
@@ -112,3 +117,28 @@ def test_a_prediction_is_explained_down_to_rows_and_versions(served) -> None:  #
 def test_an_unknown_endpoint_is_named(served) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(NotFound, match="no endpoint named 'early'"):
         served.backend.call(service.measure_performance, "early")
+
+
+def clew(*arguments: str, status: int = 0) -> str:
+    console.use_json(False)
+    result = CliRunner().invoke(app, list(arguments))
+    console.use_json(False)
+    assert (result.exit_code, result.exception if status == 0 else None) == (status, None), result.output
+    return result.output
+
+
+def test_performance_and_skew_have_commands(served) -> None:  # type: ignore[no-untyped-def]
+    backends.use(served.backend)
+    assert "not enough data yet" in clew("performance", "late")
+    day = (START + timedelta(days=2)).date()
+    report = json.loads(clew("performance", "late", "--from", str(day), "--to", f"{day + timedelta(days=1)}T00:00:00+00:00", "--json"))
+    assert 0 < report["answers"] < len(served.identifiers)
+    assert "no skew" in clew("skew", "late")
+    assert json.loads(clew("skew", "late", "--sample", "10", "--json"))["rows"] == 10
+
+
+@pytest.mark.parametrize(("text", "says"), [("yesterday", "2013-04-01T08:00:00-04:00"), ("2013-04-01T08:00", "has no offset")])
+def test_a_time_that_cannot_be_one_is_told_how_one_is_written(served, text: str, says: str) -> None:  # type: ignore[no-untyped-def]
+    backends.use(served.backend)
+    with pytest.raises(Invalid, match=says):
+        app(["performance", "late", "--from", text], standalone_mode=False)

@@ -85,6 +85,9 @@ def test_the_commands_deploy_list_explain_and_roll_back(endpoint: Endpoint, sqli
         answer = client.post("/endpoints/late/predict", json={"rows": [{"a": 1.0, "b": None}]}).json()["predictions"][0]
     listed = run(sqlite_backend, "endpoints", "late")
     assert answer["prediction_id"] in listed.stdout, listed.stderr
+    document = json.loads(run(sqlite_backend, "endpoints", "late", "--json").stdout)
+    assert [one["prediction_id"] for one in document["answers"]] == [answer["prediction_id"]]
+    assert (document["status"]["endpoint"]["number"], [route["epoch"] for route in document["routes"]]) == (2, [2, 1])
     told = run(sqlite_backend, "explain", answer["prediction_id"])
     assert "late@2, route 2 of late, ungated" in told.stdout, told.stderr
     assert json.loads(run(sqlite_backend, "explain", answer["prediction_id"], "--json").stdout)["model"]["number"] == 2

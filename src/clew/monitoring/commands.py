@@ -15,7 +15,9 @@ __all__ = ["COMMANDS"]
 _Alert = Annotated[int, typer.Argument(metavar="ALERT", help="The alert's number, as `clew alerts` shows it.")]
 _Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 _Endpoint = Annotated[str, typer.Argument(help="The endpoint.")]
-_From = Annotated[str | None, typer.Option("--from", help="Answers from this event time on: 2013-04-01 (in UTC), or a time with its offset.")]
+_From = Annotated[
+    str | None, typer.Option("--from", help="Answers from this event time on: 2013-04-01 (in UTC), or a time with its offset.")
+]
 _To = Annotated[str | None, typer.Option("--to", help="Answers to before this event time.")]
 
 

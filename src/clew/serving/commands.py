@@ -1,6 +1,7 @@
 """``clew serve``, ``endpoints`` and ``explain``: parse, call, print."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from clew import console
 from clew.backend import Backend, current
 from clew.errors import Invalid
-from clew.serving.schema import EndpointStatus
+from clew.serving.schema import Answer, EndpointStatus, Route
 
 __all__ = ["COMMANDS", "endpoint_of", "show_status"]
 
@@ -52,6 +53,15 @@ def show_status(status: EndpointStatus) -> None:
     console.show(status, f"{status.endpoint.name} serves {status.route.ref}, epoch {status.route.epoch}: {where}")
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What is said of one endpoint, as ``--json`` says it; routes and answers are the newest, newest first."""
+
+    status: EndpointStatus
+    routes: list[Route]
+    answers: list[Answer]
+
+
 def endpoints(name: Annotated[str | None, typer.Argument(help="One endpoint, with its routes and latest answers.")] = None) -> None:
     """List endpoints and what they serve."""
     from clew.serving import service
@@ -64,16 +74,16 @@ def endpoints(name: Annotated[str | None, typer.Argument(help="One endpoint, wit
         console.show_rows(found, ("endpoint", "serves", "epoch", "since", "by"), rows, empty=empty)
         return
     status = backend.call(service.endpoint_status, name)
+    routes = backend.call(service.route_history, name, limit=10).items
+    answers = backend.call(service.answers.latest_answers, name, limit=10).items
     if console.as_json():
-        console.show(status, "")
+        console.show(_Shown(status, routes, answers), "")
         return
     show_status(status)
-    routes = backend.call(service.route_history, name, limit=10).items
     lines = (
         (route.epoch, route.ref, route.cause, "ungated" if route.ungated else "gated", route.created_at, route.reason) for route in routes
     )
     console.show_rows(routes, ("epoch", "version", "cause", "gate", "since", "reason"), lines, empty="")
-    answers = backend.call(service.answers.latest_answers, name, limit=10).items
     told = ((one.prediction_id, one.at, f"{one.model}@{one.number}", one.error or one.probability, one.truth.state) for one in answers)
     console.show_rows(answers, ("prediction", "at", "by", "answer", "truth"), told, empty="no answer was asked for yet")
 

@@ -43,7 +43,7 @@ export function Performance({ endpoint, happened = [] }: { endpoint: string; hap
           ) : (
             <Empty title="Not measured yet">
               An answer is judged once its label has come by key and its day has matured:{" "}
-              <code>POST …/endpoints/{endpoint}/performance</code> measures, the demo does it for April.
+              <code>clew performance {endpoint}</code> measures.
             </Empty>
           )
         }
