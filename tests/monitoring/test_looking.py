@@ -1,5 +1,6 @@
 """A monitor looks at half a year: what it finds, when it may, and that asking again or later changes nothing."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -157,9 +158,12 @@ def test_while_a_candidate_answers_some_the_champion_is_judged_by_all(season: Se
 # ── paired regret ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("low", "word"), [(0.002, "worse"), (-0.001, "safe")])
-def test_what_a_gate_says_of_a_fresh_model_is_the_champions_regret(season: Season, low: float, word: str) -> None:
-    _judged(season, low)
+@pytest.mark.parametrize(
+    ("low", "passed", "word"), [(0.002, False, "worse"), (-0.001, False, "safe"), (-0.001, True, "safe"), (0.002, True, "better")]
+)
+def test_what_a_gate_says_of_a_fresh_model_is_the_champions_regret(season: Season, low: float, passed: bool, word: str) -> None:
+    """One that has passed is on its way: nobody has to be told, and nothing to be trained."""
+    _judged(season, low, passed=passed)
     season.declare(PERFORMANCE)
     (found,) = looks(season)
     assert (found.kind, found.word, found.source, found.end) == ("regret", word, "late@3", SERVED + 3 * DAY)
@@ -174,19 +178,16 @@ def test_a_changed_recipe_is_no_fresh_model(season: Season) -> None:
     assert looks(season) == []
 
 
-def _judged(season: Season, low: float, recipe: str = "recipe") -> None:
+def _judged(season: Season, low: float, recipe: str = "recipe", *, passed: bool = False) -> None:
     season.now(SERVED + 3 * DAY)
     season.register("fresh", recipe=recipe)
     gain = {"estimate": 0.004, "low": low, "high": 0.01, "level": 0.95, "blocks": 28, "rows": 800}
     figures = {"report": {"gain": gain}}
 
     def write(context: Any) -> None:
-        add_verdict(context, gate="no_worse", model="late", number=3, passed=True, word="no worse", reason="", figures=figures)
+        add_verdict(context, gate="no_worse", model="late", number=3, passed=passed, word="no worse", reason="", figures=figures)
 
-    context = season.backend.context("test")
-    from dataclasses import replace
-
-    replace(context, now=SERVED + 3 * DAY).run_write(write)
+    replace(season.backend.context("test"), now=SERVED + 3 * DAY).run_write(write)
 
 
 # ── missing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

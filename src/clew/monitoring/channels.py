@@ -61,7 +61,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
     """The value of ``Clew-Signature``.
 
     >>> sign("secret", "0", b"{}")[:20]
-    'sha256=da1ebf8f4a553'
+    'sha256=4bbe8d39de1ff'
     """
     return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 

@@ -12,7 +12,18 @@ from zoneinfo import ZoneInfo
 from clew.clock import parse_duration
 from clew.definitions import MonitorDefinition
 
-__all__ = ["QUARTERS_A_DAY", "Span", "first_whole_day", "local_day", "midnight", "next_look", "quarters", "spans", "window_days"]
+__all__ = [
+    "QUARTERS_A_DAY",
+    "Span",
+    "first_whole_day",
+    "local_day",
+    "midnight",
+    "next_look",
+    "quarters",
+    "spans",
+    "unit_days",
+    "window_days",
+]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local on purpose: days are counted by the local clock
 _WEEK = 7

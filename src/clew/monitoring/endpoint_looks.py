@@ -205,22 +205,39 @@ def regret_by_gates(context: Context, tenure: Tenure, seen: Seen) -> list[Findin
         if challenger.details.recipe != champion.details.recipe:
             continue
         start = challenger.details.seen_until
-        found.append(_regret(start, row.at, gain, gain["blocks"], gain["rows"], f"rows held out from {source}", source))
+        found.append(_regret(start, row.at, gain, gain["blocks"], gain["rows"], f"rows held out from {source}", source, passed=row.passed))
         seen.sources.add(("regret", source))  # two gates of one model say the same of it
     return found
 
 
-def _regret(start: datetime | None, end: datetime, mean: dict[str, Any] | None, blocks: int, rows: int, on: str, source: str) -> Finding:
-    """*Worse* by the rule of ``regret.paired_regret``: the whole interval of what the champion cost lies above zero."""
+def _regret(
+    start: datetime | None,
+    end: datetime,
+    mean: dict[str, Any] | None,
+    blocks: int,
+    rows: int,
+    on: str,
+    source: str,
+    *,
+    passed: bool = False,
+) -> Finding:
+    """*Worse* by the rule of ``regret.paired_regret``: the whole interval of what the champion cost lies above zero.
+
+    Where the fresh model has ``passed`` its gate it is *better*, and nobody has to do anything: it is on its way.
+    """
     figures = {"unit": "days", "blocks": blocks, "rows": rows, "mean": mean, "threshold": 0.0, "on": on}
     if mean is None or blocks < MINIMUM_BLOCKS:
         why = f"{blocks} days, {rows:,} rows; a look needs {MINIMUM_BLOCKS} days"
         return Finding("regret", start, end, "not enough data yet", f"not enough data yet: {why}", figures, source=source)
-    worse = mean["low"] > 0
+    word: Word = "safe" if mean["low"] <= 0 else "better" if passed else "worse"
     shown = f"{mean['estimate']:+.4f} nats a row (95 %: {mean['low']:+.4f} to {mean['high']:+.4f}; {blocks} days, {rows:,} rows)"
-    summary = f"{'worse' if worse else 'safe'}: the champion against a fresh model, {shown}, on {on}; one look at 95 %"
-    causes = (Cause("", "worse", summary),) if worse else ()
-    return Finding("regret", start, end, "worse" if worse else "safe", summary, figures, causes, () if worse else ("",), source)
+    who = {
+        "safe": "nothing shows that the champion costs more than a fresh model", "better": f"{source} costs less than the champion",
+        "worse": "the champion costs more than a fresh model",
+    }[word]  # fmt: skip
+    summary = f"{word}: {who}; {shown}, on {on}; one look at 95 %"
+    causes = (Cause("", "worse", summary),) if word == "worse" else ()
+    return Finding("regret", start, end, word, summary, figures, causes, ("",) if word == "safe" else (), source)
 
 
 # ── drift ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
