@@ -34,7 +34,19 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 Kind = Literal["read", "write", "staged"]
-SLICES = ("access", "catalog", "tracking", "datasets", "feature_store", "registry", "tuning", "pipelines", "serving", "monitoring", "delivery")
+SLICES = (
+    "access",
+    "catalog",
+    "tracking",
+    "datasets",
+    "feature_store",
+    "registry",
+    "tuning",
+    "pipelines",
+    "serving",
+    "monitoring",
+    "delivery",
+)
 _REGISTRY: dict[str, "Operation"] = {}
 
 
@@ -167,7 +179,7 @@ def decode_cursor(cursor: str, **kinds: type) -> dict[str, Any]:
     """The position in a cursor that ``encode_cursor`` made, with a value of each kind. Raises ``Invalid`` for any other text."""
     try:
         position = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=dict[str, Any])
-        told = all(isinstance(position.get(name), kind) for name, kind in kinds.items())
+        told = all(type(position.get(name)) is kind for name, kind in kinds.items())  # and so no True for a 1
     except ValueError:
         told = False
     if not told:

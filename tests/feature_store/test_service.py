@@ -27,6 +27,7 @@ from small_airline import (
     weather_view,
 )
 
+from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.catalog.schema import DefinitionDraft, VersionRef
 from clew.datasets import service as datasets
@@ -333,6 +334,20 @@ def test_a_revert_brings_definition_data_and_online_rows_back_together_and_back_
     assert backend.call(catalog.get_definition, "feature_view", "pace").digest == definition_digest(changed)
     with pytest.raises(Conflict, match="newest version already"):
         backend.call(revert_view, name="pace", number=4)
+
+
+def test_a_revert_while_the_online_store_is_away_says_so_and_is_ended_by_the_next(airline: Airline) -> None:
+    airline.view(PACE)
+    airline.view(replace(PACE, over=("5h",)))
+    nowhere = LocalBackend(replace(airline.backend.settings, online_url="redis://127.0.0.1:1/0"))
+    for _ in range(2):  # and does not make a version each time
+        with pytest.raises(Unavailable):
+            nowhere.call(revert_view, name="pace", number=1)
+    nowhere.dispose()
+    reverted = airline.backend.call(revert_view, name="pace", number=1)
+    assert (reverted.version.number, reverted.of) == (3, 1)
+    assert reverted.online_rows > 0
+    assert airline.backend.call(catalog.resolve, "pace").number == 3
 
 
 # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -84,7 +84,8 @@ def world(backend: LocalBackend) -> Iterator[Listening]:
     backends.use(listening)
     frame = flights(60)
     airline = Airline(listening, frame, START + timedelta(days=3))
-    airline.ingest(SCHEDULE, schedule_rows(frame[:59]))
+    airline.ingest(SCHEDULE, schedule_rows(frame[:50]))
+    airline.ingest(SCHEDULE, schedule_rows(frame[50:59]))
     airline.ingest(LANDINGS, landing_rows(frame))
     airline.ingest(WEATHER, weather_rows(48))
     training = airline.build().ref
@@ -216,6 +217,50 @@ async def failures(backend: Listening) -> list[str]:
 
 def test_no_operation_fails_by_what_it_is_asked(world: Listening) -> None:
     assert asyncio.run(failures(world)) == []
+
+
+def tampered(cursor: str) -> Iterator[str]:
+    """A cursor that a list gave, with each of its values changed or missing, and its text cut and spoilt."""
+    yield from (cursor[:-1], cursor[1:], cursor + "A", cursor + "=", cursor.swapcase(), cursor * 100, "", "{}", "null")
+    position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    bad = [*HOSTILE, {"a": 1}, 0.5, "9" * 400, "2013-03-01", ["x"]]
+    bad = [value for value in bad if len(written(value)) < 40_000]  # a client builds no longer address
+    for document in [
+        *(changed(position, at, hostile) for at in places(position) for hostile in bad),
+        {},
+        [],
+        None,
+        {**position, "more": 1},
+    ]:
+        yield base64.urlsafe_b64encode(written(document)).decode().rstrip("=")
+    for name in position:
+        kept = {other: value for other, value in position.items() if other != name}
+        yield base64.urlsafe_b64encode(json.dumps(kept).encode()).decode().rstrip("=")
+
+
+def test_a_cursor_that_was_tampered_with_is_refused_or_gives_a_page_of_the_same_list(world: Listening) -> None:
+    with clew.run("another", capture=False):
+        pass
+    lists = [item for item in load_all() if "cursor" in item.parameters]
+
+    async def read() -> tuple[list[str], list[str]]:
+        found, turned = [], []
+        async with client_of(world) as client:
+            for operation in lists:
+                _, address, _ = request_of(operation, valid(operation, world.heard) | {"limit": 1})
+                cursor = (await client.get(address)).json().get("next_cursor")
+                if cursor is None:
+                    continue
+                turned.append(operation.name)
+                for bad in tampered(cursor):
+                    answer = await client.get(f"{address}&cursor={in_address(bad)}")
+                    if answer.status_code not in (200, 400):
+                        found.append(f"{operation.name} {bad!r:.200} -> {answer.status_code} {answer.text[:300]}")
+        return found, turned
+
+    found, turned = asyncio.run(read())
+    assert found == []
+    assert {"catalog.list_assets", "catalog.list_versions", "tracking.list_runs"} <= set(turned)
 
 
 # ── the frames of a journal ─────────────────────────────────────────────────────────────────────────────────────────────────────────

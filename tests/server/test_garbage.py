@@ -43,3 +43,11 @@ def test_what_was_staged_lately_is_kept_for_a_day(sqlite_backend: LocalBackend) 
     with sqlite_backend.database.write() as connection:
         connection.execute(sa.update(blob_owners).values(staged_at=LONG_AGO))
     assert find_garbage(sqlite_backend).digests == [blob.digest]
+
+
+def test_a_file_that_is_staged_again_is_kept_for_another_day(backend: LocalBackend) -> None:
+    blob = backend.upload(b"about to be committed, a second time")
+    with backend.database.write() as connection:
+        connection.execute(sa.update(blob_owners).values(staged_at=LONG_AGO))
+    assert backend.upload(b"about to be committed, a second time") == blob
+    assert find_garbage(backend).digests == []

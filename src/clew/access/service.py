@@ -154,8 +154,9 @@ def record(context: Context, operation: Operation, values: dict[str, Any]) -> No
 
 
 def own_blob(context: Context, blob: Blob) -> None:
-    """Note that the project may read a blob that it has uploaded."""
-    if not owns_blob(context, blob.digest):
+    """Note that the project may read a blob that it has uploaded; uploaded again, it is kept for as long as a new one."""
+    this = (blob_owners.c.project == context.project, blob_owners.c.digest == blob.digest)
+    if not context.db.execute(sa.update(blob_owners).where(*this).values(staged_at=wall_now())).rowcount:
         row = {"project": context.project, "digest": blob.digest, "size_bytes": blob.size_bytes, "staged_at": wall_now()}
         context.db.execute(sa.insert(blob_owners).values(**row))
 

@@ -248,6 +248,7 @@ def revert_view(context: Context, name: str, number: int) -> Revert:
     """Make an earlier version of a view the newest again, as a new number: its definition, its data and its online rows together.
 
     Nothing is removed, so a revert is reverted in the same way. What an endpoint serves does not change: it pins its own versions.
+    Raises ``Unavailable`` while the online store is away; called again it ends what it began.
     """
     with writer(context, name) as fence:
         version = context.run_write(lambda inside: _revert(inside, name, number, fence))
@@ -267,6 +268,8 @@ def _revert(context: Context, name: str, number: int, fence: Fence) -> AssetVers
     latest = catalog.latest_version(context, name)
     if latest is None or latest.number == number:
         raise Conflict(f"{name}@{number} is the newest version already; there is nothing to revert")
+    if latest.content_digest == _reverted(old, latest.number - 1):
+        return latest  # an earlier call came as far as this and not to the online rows
     try:
         definition = catalog.get_definition(context, "feature_view", name, old.definition_digest)
         draft = DefinitionDraft("feature_view", name, definition.digest, definition.document)
@@ -275,8 +278,13 @@ def _revert(context: Context, name: str, number: int, fence: Fence) -> AssetVers
         emit(context, "definition.absent", name, {"digest": old.definition_digest})  # built without `apply`: there is none to bring back
     made = catalog.add_version(
         context, kind="feature_view", name=name, definition_digest=old.definition_digest,
-        content_digest=_digest(["revert", old.content_digest, str(latest.number)]), why=f"reverted to {name}@{number}", details=details,
+        content_digest=_reverted(old, latest.number), why=f"reverted to {name}@{number}", details=details,
         inputs=[*((one, "input") for one in details.inputs), (old.ref, "reverted_to")],
     )  # fmt: skip
     emit(context, "feature_view.reverted", f"{name}@{made.number}", {"to": number, "from": latest.number})
     return made
+
+
+def _reverted(old: AssetVersion, newest: int) -> str:
+    """The content of a revert: that of the old version, as it comes back after the one that was the newest."""
+    return _digest(["revert", old.content_digest, str(newest)])

@@ -135,8 +135,11 @@ def ordering(order: str) -> tuple[sa.ColumnElement[Any], bool]:
 
 
 def past(key: sa.ColumnElement[Any], descending: bool, position: dict[str, Any]) -> sa.ColumnElement[bool]:
-    """Runs that come after a position (``value`` and ``id``) in the order; those without a value come last."""
+    """Runs that come after a position (``value`` and ``id``) in the order; those without a value come last. Raises ``Invalid``."""
     value, identifier = position.get("value"), position.get("id")
+    number = isinstance(key.type, sa.Integer | sa.Float)
+    if isinstance(value, bool) or not isinstance(value, int | float | None if number else str | None) or not isinstance(identifier, str):
+        raise Invalid("the cursor is not one that this list gave in this order; start again without one")
     tie = runs.c.id < identifier if descending else runs.c.id > identifier
     if value is None:
         return sa.and_(key.is_(None), tie)
