@@ -140,7 +140,7 @@ def test_a_script_builds_deploys_predicts_appends_and_tracks(on_a_folder: dict[s
     assert [ref for ref, *_ in on_a_folder["versions"] if ref.startswith("risk")] == ["risk@1", "risk@2"]
     assert [passed for _, passed, *_ in on_a_folder["verdicts"]] == [True]
     assert [title for title, *_ in on_a_folder["runs"]] == [
-        "a script of its own", "refit", "study of risk", "trial 0", "trial 1", "trial 2",
+        "a script of its own", "refit", "study of risk", "trial 1", "trial 2", "trial 3",
     ]  # fmt: skip
 
 
@@ -232,19 +232,19 @@ def test_a_build_whose_worker_is_killed_says_so_and_the_next_goes_on(on_a_folder
     (root / "helpers.py").write_text(ENDLESS)
     done, acknowledged = kill_in_the_second_trial(root, "--workers", "1")
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "risk: trial 1 did not end: a worker process died while the step ran" in done.stderr and "was killed by SIGKILL" in done.stderr
+    assert "risk: trial 2 did not end: a worker process died while the step ran" in done.stderr and "was killed by SIGKILL" in done.stderr
     with connected(root, {}) as backend:
         assert not [one for one in written(backend)["versions"] if one[0].startswith("risk")], "no version is half there"
         before = {run.title: run for run in backend.call(tracking.list_runs, limit=50).items}
-        assert {title: run.status for title, run in before.items()} == {"study of risk": "failed", "trial 0": "finished", "trial 1": "lost"}
-        kept = RunView(backend, backend.call(tracking.get_run, before["trial 1"].id)).history("progress")
+        assert {title: run.status for title, run in before.items()} == {"study of risk": "failed", "trial 1": "finished", "trial 2": "lost"}
+        kept = RunView(backend, backend.call(tracking.get_run, before["trial 2"].id)).history("progress")
         assert kept["step"].to_list() == list(range(kept.height)) and kept.height >= acknowledged
         assert not list((root / ".clew" / "journals").glob("*.journal")), "what the dead left was shipped"
     assert "risk@2 is ready" in clew(root, {}, "build", "risk").stdout
     with connected(root, {}) as backend:
         titles = [run.title for run in backend.call(tracking.list_runs, limit=50).items]
-        assert titles.count("trial 0") == 1, "the trial that had ended is not run again"
-        assert titles.count("trial 1") == 2 and titles.count("trial 2") == 1
+        assert titles.count("trial 1") == 1, "the trial that had ended is not run again"
+        assert titles.count("trial 2") == 2 and titles.count("trial 3") == 1
         models = {ref: content for ref, _, content, *_ in written(backend)["versions"] if ref.startswith("risk")}
     assert models == {ref: content for ref, _, content, *_ in on_a_folder["versions"] if ref.startswith("risk")}
     assert not (root / ".clew" / "unfinished" / "loans" / "risk").exists()

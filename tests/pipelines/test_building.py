@@ -19,6 +19,7 @@ from clew.registry.service import model_version
 from clew.sdk import declarations, verbs
 from clew.sdk.ingest import ingest_frame
 from clew.tracking import service as tracking
+from clew.tracking.views import RunView
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -148,6 +149,22 @@ def build(name: str = "risk") -> str:
     return str(verbs.build(name, executor="in_process").ref)
 
 
+class Said(NoProgress):
+    """What a build told, by step."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, str] = {}
+
+    def finished(self, step: str, outcome: str) -> None:
+        self.outcomes[step] = outcome
+
+
+def said(name: str = "risk") -> dict[str, str]:
+    progress = Said()
+    verbs.build(name, executor="in_process", progress=progress)
+    return progress.outcomes
+
+
 def states(name: str = "risk") -> dict[str, str]:
     return {step.name: step.state for step in verbs.plan(name).steps}
 
@@ -172,8 +189,48 @@ def test_trials_are_runs_of_one_study_and_only_the_winner_is_a_version(project: 
     ingest(local_backend, 60)
     build()
     runs = local_backend.call(tracking.list_runs, limit=50).items
-    assert sorted(run.title for run in runs if run.title) == ["refit", "study of risk", "trial 0", "trial 1", "trial 2"]
+    assert sorted(run.title for run in runs if run.title) == ["refit", "study of risk", "trial 1", "trial 2", "trial 3"]
     assert len(local_backend.call(catalog.list_versions, "risk").items) == 2
+
+
+def test_a_study_shows_the_best_value_so_far_and_counts_its_trials_from_one(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    project.change("recipe.py", "@clew.model", "CALLS = []\n\n\n@clew.model")
+    logged = "    CALLS.append(1)\n    clew.log(auc=[0.6, 0.8, 0.7, 0.5][len(CALLS) - 1])\n"
+    project.change("recipe.py", "    clew.log(auc=roc_auc_score(valid.y, fitted.predict_proba(valid.X)[:, 1]))\n", logged)
+    assert said()["risk trials"] == "best auc 0.8000 in trial 2"
+    runs = {run.title: run for run in local_backend.call(tracking.list_runs, limit=50).items}
+    assert runs["trial 2"].metrics["auc"] == 0.8
+    study = runs["study of risk"]
+    assert study.metrics == {"auc": 0.8}, "the last trial's own value is not the study's"
+    curve = RunView(local_backend, local_backend.call(tracking.get_run, study.id)).history("auc")
+    assert curve.select("step", "value").rows() == [(1, 0.6), (2, 0.8), (3, 0.8)]
+    assert local_backend.call(tracking.get_run, runs["trial 2"].id).run.tags["trial"] == "2"
+
+
+def test_what_a_refit_measures_on_its_own_rows_is_no_metric_of_the_model(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    ingest(local_backend, 5, first=60)
+    build()
+    runs = {run.title: run for run in local_backend.call(tracking.list_runs, limit=50).items}
+    for title in ("refit", "training"):
+        assert set(runs[title].metrics) == {"in_sample/auc"}
+        assert local_backend.call(tracking.get_run, runs[title].id).facts["training"]["refit"]
+    assert set(runs["trial 1"].metrics) == {"auc"}
+    assert local_backend.call(model_version, "risk", 2).details.metrics == {}
+    assert set(local_backend.call(model_version, "risk", 1).details.metrics) == {"auc"}
+
+
+def test_a_step_that_comes_out_the_same_says_the_same_rows(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build("rows")
+    ingest(local_backend, 5, first=60)
+    assert said("rows")["rows"] == "rows@2: input: asked changed"
+    project.change("helpers.py", "values * 1.0", "1.0 * values")
+    outcomes = said("rows")
+    assert outcomes["request"].startswith("request@2: code: ")
+    assert outcomes["rows"] == "the same rows as rows@2 (input: request changed)"
 
 
 def test_a_second_build_does_nothing(project: Project, local_backend: LocalBackend) -> None:
@@ -205,7 +262,10 @@ def test_a_refresh_on_newer_rows_is_not_tuned_again_and_waits_for_unseen_days(pr
     build()
     ingest(local_backend, 5, first=60)
     assert verbs.why("risk").startswith("past is stale: input: outcomes changed")
+    assert said()["risk trials"] == "not tuned again, for its recipe is the same: it keeps the parameters of risk@2"
     assert build() == "risk@3"
+    kept = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "training")
+    assert local_backend.call(tracking.get_run, kept.id).facts["training"]["parameters_of"] == "risk@2"
     verdict = local_backend.call(catalog.list_verdicts, "risk", 3).items[0]
     assert (verdict.passed, verdict.word) == (False, "not enough data yet")
     assert local_backend.call(catalog.resolve, "risk@champion").number == 2
@@ -264,7 +324,7 @@ def test_a_gate_that_was_mended_lets_the_same_version_be_refitted(project: Proje
     project.change("recipe.py", 'clew.failed("never the first")', 'clew.passed("the first version")')
     assert build() == "risk@2"
     assert local_backend.call(catalog.resolve, "risk@champion").number == 2
-    assert runs_of(local_backend) == ["refit", "study of risk", "trial 0", "trial 1", "trial 2"]
+    assert runs_of(local_backend) == ["refit", "study of risk", "trial 1", "trial 2", "trial 3"]
 
 
 def test_a_gate_is_asked_again_when_a_file_that_it_read_has_changed(project: Project, local_backend: LocalBackend) -> None:
@@ -302,7 +362,7 @@ def test_a_gate_that_raises_fails_the_build_with_its_place(project: Project, loc
         build()
     project.change("recipe.py", "    1 / 0\n", "")
     assert build() == "risk@2"
-    assert runs_of(local_backend) == ["refit", "study of risk", "trial 0", "trial 1", "trial 2"], "what was trained is kept"
+    assert runs_of(local_backend) == ["refit", "study of risk", "trial 1", "trial 2", "trial 3"], "what was trained is kept"
 
 
 def test_a_changed_gate_compares_with_the_champion_before(project: Project, local_backend: LocalBackend) -> None:
@@ -329,7 +389,7 @@ def test_a_function_may_ask_for_its_run_and_draws_the_same_numbers_each_time(pro
 def test_each_trial_keeps_its_code_rows_and_seed(project: Project, local_backend: LocalBackend) -> None:
     ingest(local_backend, 60)
     build()
-    run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 2")
+    run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 3")
     kept = local_backend.call(tracking.get_run, run.id)
     assert kept.seed == 3 and "strength" in run.params
     assert kept.facts["training"]["training_set"] == "rows@1"
@@ -345,7 +405,7 @@ def test_a_trial_that_lags_is_cut_short_and_the_others_go_on(project: Project, l
     project.change("recipe.py", "    print(", curve + "    print(")
     assert build() == "risk@2"
     runs = local_backend.call(tracking.list_runs, limit=50).items
-    assert {run.title for run in runs if run.status == "pruned"} == {"trial 4", "trial 5"}, "the first batch has nothing to be measured by"
+    assert {run.title for run in runs if run.status == "pruned"} == {"trial 5", "trial 6"}, "the first batch has nothing to be measured by"
 
 
 def test_a_function_that_raises_fails_the_build_with_its_place(project: Project, local_backend: LocalBackend) -> None:
@@ -389,6 +449,6 @@ def test_processes_build_the_same(project: Project, local_backend: LocalBackend)
     ingest(local_backend, 60)
     version = verbs.build("risk", executor="processes", workers=2, progress=NoProgress())
     assert str(version.ref) == "risk@2"
-    run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 1")
+    run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 2")
     output = local_backend.call(tracking.run_log, run.id)
     assert "fitted with" in str(output)

@@ -137,9 +137,12 @@ class Builder:
         why = why or self.planner.difference(asset, key)
         self.progress.started(asset.name)
         began = time.monotonic()
+        before = self.planner.latest(asset.name)
         made = self._make(asset, inputs, key, why)
         self.record(made, key, time.monotonic() - began)
-        self.progress.finished(asset.name, f"{made.version.ref}: {made.version.why}")
+        new = before is None or made.version.number > before.number
+        same = "the same model" if isinstance(asset.definition, ModelDefinition) else "the same rows"
+        self.progress.finished(asset.name, f"{made.version.ref}: {made.version.why}" if new else f"{same} as {made.version.ref} ({why})")
         return made.version
 
     def record(self, made: Made, key: StepKey, seconds: float) -> None:

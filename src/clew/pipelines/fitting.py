@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "Fitted", "RowsFile", "fit", "load_fitted", "place", "write_rows"]
 
 
+IN_SAMPLE = "in_sample/"
+"""What the metrics of a refit begin with: it trains on the rows that its function would validate on, so its figures say little."""
+
+
 @dataclass(frozen=True)
 class RowsFile:
     """Training rows as an Arrow file, memory-mapped by each worker, with what tells their columns apart."""
@@ -38,7 +42,10 @@ class RowsFile:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit to do. ``refit`` trains on every row: a split inside the function then gives all of them as its first part."""
+    """One fit to do. ``refit`` trains on every row: a split inside the function then gives all of them as its first part.
+
+    What a refit logs is of rows that it trained on. It is kept as ``in_sample/auc``, so that it is never taken for a figure of the model.
+    """
 
     settings: Settings
     function: FunctionRef
@@ -122,6 +129,8 @@ def fit(task: Fit) -> Fitted:
         source=task.source.digest,
         kind=wants_run[1] if wants_run else Run,
     )
+    if task.refit:
+        recorded.prefix = IN_SAMPLE
     watch = _Watch(task.rule)
     recorded.observer = watch
     try:
@@ -165,7 +174,7 @@ def _note(run: Run, task: Fit, data: "TrainingData") -> None:
     """What the run was made of. The driver took the snapshot of the source once; each of its trials has it whole."""
     source = asdict(task.source)
     run.facts({"git": source.pop("git"), "environment": source.pop("environment"), "source": source})
-    run.facts({"training": {"rows": len(data), "features": list(data.features), **task.facts}})
+    run.facts({"training": {"rows": len(data), "features": list(data.features), "refit": task.refit, **task.facts}})
 
 
 def _run_parameter(function: Callable[..., Any]) -> tuple[str, type[Run]] | None:

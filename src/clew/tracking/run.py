@@ -61,6 +61,8 @@ class Run:
         self.name = run_name(self.id)
         self.observer: Callable[[Mapping[str, float], int], None] | None = None
         """Called after each ``log`` with what was logged and its step; it may raise ``Pruned``. A study's trial sets it."""
+        self.prefix = ""
+        """What the names of its metrics begin with. A build sets it where figures must not be taken for those of another fit."""
         self._seed = secrets.randbits(31) if seed is None else seed
         self._given_seed = seed is not None
         self._token: Token[Run | None] | None = None
@@ -78,6 +80,8 @@ class Run:
         """
         if values is not None:
             named = {**values, **named}
+        if self.prefix:
+            named = {f"{self.prefix}{name}": value for name, value in named.items()}
         point = self._recorder.point
         taken = 0
         for name, value in named.items():
