@@ -1,5 +1,6 @@
 """A monitor looks at half a year: what it finds, when it may, and that asking again or later changes nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -357,3 +358,15 @@ def test_resolved_by_hand_what_is_still_missing_opens_an_alert_of_its_own(season
     assert alerts(season) == []
     looks(season, at=OUTAGE + 2 * DAY)
     assert len(alerts(season)) == 1 and len(alerts(season, resolved=True)) == 2
+
+
+def test_jobs_that_look_at_once_make_each_look_once(season_on_each: Season) -> None:
+    season = season_on_each
+    season.serve(OUTAGE - 3 * DAY, OUTAGE + DAY)
+    season.declare(QUALITY)
+    season.now(OUTAGE + DAY)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: season.backend.call(looking.look, "quality").items, range(4)))
+    kept = season.backend.call(looking.monitor_looks, "quality", limit=500).items
+    assert len({(one.kind, one.end, one.source) for one in kept}) == len(kept) == sum(map(len, made))
+    assert len(alerts(season)) == 1
