@@ -1,6 +1,7 @@
 """Requests good and bad against a real server: what gets an answer, what gets a reason, and that it goes on serving."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -103,6 +104,19 @@ def test_what_is_not_there_is_a_404_that_says_where_to_look(client: httpx.Client
     answer = client.get(path)
     assert answer.status_code == 404
     assert word in str(error_of(answer)["message"])
+
+
+def test_who_asks_the_api_for_a_prediction_is_told_where_endpoints_answer(client: httpx.Client, server: LiveServer) -> None:
+    answer = client.post("/endpoints/late/predict", json={"rows": []})
+    assert answer.status_code == 503
+    assert "clew serve" in str(error_of(answer)["message"])
+    note = {"pid": os.getpid(), "host": "127.0.0.1", "port": 7451}
+    (server.home / "serving.json").write_text(json.dumps(note))
+    for path in ("/endpoints/late/predict", "/v2/models/late/infer"):
+        answer = client.post(path, json={"rows": []})
+        assert answer.status_code == 404
+        assert f"endpoints answer at http://127.0.0.1:7451: POST http://127.0.0.1:7451{path}" in str(error_of(answer)["message"])
+    (server.home / "serving.json").unlink()
 
 
 def test_a_wrong_method_is_a_405(client: httpx.Client) -> None:

@@ -1,5 +1,6 @@
 """A real server process: it starts, refuses a second one, survives ``kill -9``, and answers bad input in words."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import clew
 from clew.access import service as access
 from clew.errors import Conflict
 from clew.server.folder_lock import FolderLock
@@ -28,6 +30,27 @@ def run_up(root: Path, *arguments: str, **environ: str) -> "subprocess.Completed
 
 def test_a_client_reaches_the_operations(server: LiveServer) -> None:
     assert server.backend().call(access.get_project).slug == "test"
+
+
+def doctor(server: LiveServer, **environ: str) -> dict[str, tuple[bool, str]]:
+    (server.root / "client").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "clew.cli", "doctor", "--json"], cwd=server.root / "client", capture_output=True, text=True, timeout=60,
+        env={"PATH": "", "CLEW_PROJECT": "test", "CLEW_URL": server.url, **environ},
+    )  # fmt: skip
+    findings = {item["what"]: (item["fine"], item["words"]) for item in json.loads(done.stdout)}
+    assert done.returncode == (0 if all(fine for fine, _ in findings.values()) else 1)
+    return findings
+
+
+def test_the_doctor_tries_the_server_that_a_client_is_told_of(server: LiveServer) -> None:
+    findings = doctor(server)
+    assert set(findings) == {"python", "folder", "server"}
+    assert findings["server"] == (True, f"{server.url} answers, Clew {clew.__version__}, project 'test'")
+    fine, words = doctor(server, CLEW_PROJECT="other")["server"]
+    assert (fine, "no project is named 'other'" in words) == (False, True)
+    fine, words = doctor(server, CLEW_URL="http://127.0.0.1:9")["server"]
+    assert (fine, "no Clew server answers at http://127.0.0.1:9" in words) == (False, True)
 
 
 def test_a_second_server_on_the_same_folder_is_refused_and_names_the_first(server: LiveServer) -> None:

@@ -23,7 +23,7 @@ from clew.server import answers, openapi
 from clew.server.live import Live
 from clew.server.observation import Figures, Observed
 from clew.server.pages import page
-from clew.server.routes import PREFIX, operation_routes
+from clew.server.routes import PREFIX, astray_routes, operation_routes
 from clew.server.streams import stream_routes
 
 __all__ = ["AppOptions", "build_app"]
@@ -76,6 +76,7 @@ def build_app(backend: LocalBackend, options: AppOptions | None = None) -> Starl
             Route(f"{PREFIX}/projects/{{project}}/live", live.stream, name="live"),
             *stream_routes(backend),
             *operation_routes(backend),
+            *astray_routes(backend),
             Route("/{path:path}", page, name="page"),
         ],
         middleware=[Middleware(Observed, figures=figures), Middleware(Admission, token=options.token, guarded=("/api/", "/metrics"))],

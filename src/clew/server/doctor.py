@@ -6,8 +6,13 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from clew.backend import LocalBackend
+import msgspec
+
+import clew
+from clew.access.service import get_project
+from clew.backend import HttpBackend, LocalBackend
 from clew.errors import ClewError
 from clew.server.folder_lock import server_of
 from clew.server.pages import STATIC
@@ -29,16 +34,15 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Try everything that a first use needs. Leaves a prepared folder behind, as a first use would."""
-    checks: list[tuple[str, Callable[[Settings], str]]] = [
-        ("python", _python),
-        ("folder", _folder),
-        ("database", _database),
-        ("storage", _storage),
-        ("online store", _online),
-        ("page", _page),
-        ("server", _server),
-    ]
+    """Try everything that a first use needs. Leaves a prepared folder behind, as a first use would.
+
+    Where ``CLEW_URL`` names a server, that one keeps database and stores; here is only what a client needs of its own.
+    """
+    checks: list[tuple[str, Callable[[Settings], str]]] = [("python", _python), ("folder", _folder)]
+    if settings.url is not None:
+        checks.append(("server", _remote))
+    else:
+        checks += [("database", _database), ("storage", _storage), ("online store", _online), ("page", _page), ("server", _server)]
     return [_tried(name, check, settings) for name, check in checks]
 
 
@@ -99,6 +103,21 @@ def _page(settings: Settings) -> str:
     if not (STATIC / "index.html").is_file():
         raise ClewError("the web page is not built; in a checkout, `make install` builds it")
     return "built"
+
+
+def _remote(settings: Settings) -> str:
+    """The server that ``CLEW_URL`` names: it answers, takes our token, is of our version, and has the project."""
+    assert settings.url is not None
+    backend = HttpBackend(settings, settings.url)
+    try:
+        about = msgspec.json.decode(backend.request("GET", "/server"), type=dict[str, Any])
+        version = about.get("version")
+        if version != clew.__version__:
+            raise ClewError(f"{backend.url} is Clew {version}, and this is {clew.__version__}; install the same one on both sides")
+        project = backend.call(get_project)
+    finally:
+        backend.dispose()
+    return f"{backend.url} answers, Clew {version}, project {project.slug!r}"
 
 
 def _server(settings: Settings) -> str:

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clew.backend import LocalBackend
-from clew.errors import Invalid, TooLarge
+from clew.errors import Invalid, NotFound, TooLarge
 from clew.operations import Operation, load_all
+from clew.serving.addresses import serving_url
 
-__all__ = ["MAX_BODY_BYTES", "PREFIX", "actor_of", "decode_object", "json_response", "operation_routes", "read_body"]
+__all__ = ["MAX_BODY_BYTES", "PREFIX", "actor_of", "astray_routes", "decode_object", "json_response", "operation_routes", "read_body"]
 
 PREFIX = "/api/v1"
 MAX_BODY_BYTES = 32 << 20
@@ -25,6 +26,18 @@ def operation_routes(backend: LocalBackend) -> list[Route]:
     """A route for each operation. Fixed paths come before ones with parameters, so that neither hides the other."""
     declared = sorted(load_all(), key=lambda item: (item.path.replace("{", "~"), item.method))
     return [Route(PREFIX + item.path, _endpoint(backend, item), methods=[item.method], name=item.name) for item in declared]
+
+
+def astray_routes(backend: LocalBackend) -> list[Route]:
+    """Predictions are asked of a serving process, on a port of its own; who asks for one here is told where."""
+
+    def elsewhere(request: Request) -> Response:
+        address = serving_url(backend)  # raises, saying how to start one
+        path = request.url.path
+        raise NotFound(f"this is the API; endpoints answer at {address}: POST {address}{path}", url=address)
+
+    paths = ("/endpoints/{name}/predict", "/v2/models/{name}/infer")
+    return [Route(path, elsewhere, methods=["POST"], name="astray") for path in paths]
 
 
 def _endpoint(backend: LocalBackend, operation: Operation) -> Any:  # Any: Starlette's own union of endpoint types
