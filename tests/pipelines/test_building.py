@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from clew.errors import BuildFailed, Invalid, NotFound, Refused
 from clew.pipelines.building import NoProgress
 from clew.registry.service import model_version
 from clew.sdk import declarations, verbs
-from clew.sdk.ingest import ingest_frame
+from clew.sdk.ingest import ingest_file, ingest_frame
 from clew.tracking import service as tracking
 from clew.tracking.views import RunView
 
@@ -248,6 +249,37 @@ def test_a_changed_helper_rebuilds_exactly_what_it_touches_and_says_so(project: 
         "asked": "source", "outcomes": "source", "past": "cached", "request": "stale", "rows": "stale", "risk": "stale", "enough": "stale",
     }  # fmt: skip
     assert verbs.why("risk") == "request is stale: code: helpers.slope changed"
+
+
+def test_a_dataset_whose_code_changed_is_named_and_a_build_does_not_read_it_anew(project: Project, local_backend: LocalBackend) -> None:
+    project.change("recipe.py", "    return pl.scan_parquet(file)", "    return helpers.tidy(pl.scan_parquet(file))")
+    project.change("helpers.py", "def slope", "def tidy(rows):\n    return rows.filter(pl.col('id') != '')\n\n\ndef slope")
+    project.change("helpers.py", "\ndef tidy", "\nimport polars as pl\n\n\ndef tidy")
+    for name, frame in zip(("asked", "outcomes"), rows(60), strict=True):
+        frame.write_parquet(project.root / f"{name}.parquet")
+        clew_dataset(name).ingest(project.root / f"{name}.parquet")
+    build()
+    assert verbs.why("risk").startswith("risk: nothing differs")
+    project.change("helpers.py", "!= ''", "!= '-'")
+    first, *notes = verbs.why("risk").splitlines()
+    assert first == "risk: nothing differs from risk@2"
+    assert notes == [
+        f"{name}: its code changed since its newest file was read (code: helpers.tidy changed), and no build reads a file; "
+        f"`clew ingest {name} --replace <file>` reads it anew"
+        for name in ("asked", "outcomes")
+    ]
+    assert {"stale", "new"}.isdisjoint(states().values())
+    assert "asked     source  data: the first rows, 1,800 rows from asked.parquet; its code changed since" in str(verbs.plan("risk"))
+    row = {"id": "late one", "thing": "a", "done": START + timedelta(days=61), "bad": True}
+    local_backend.context("test").run_write(lambda inside: append_rows(inside, "outcomes", [row]))
+    build("past")
+    assert "code: helpers.tidy changed" in verbs.why("past"), "a cut of appended rows has read no file"
+    ingest_file(local_backend, clew_dataset("outcomes"), project.root / "outcomes.parquet", replace=True)
+    assert "outcomes: its code" not in verbs.why("risk")
+
+
+def clew_dataset(name: str) -> Any:  # Any: a dataset whose function takes a file
+    return declarations.declared("dataset", name)
 
 
 def test_a_comment_rebuilds_nothing(project: Project, local_backend: LocalBackend) -> None:

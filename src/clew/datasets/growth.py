@@ -5,7 +5,7 @@ until the catalog's row names it; a head that no row names, left by a writer tha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,6 +44,7 @@ class Arrival:
     expectations: Expectations | None
     source: str
     replace: bool = False
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ def _details(context: Context, arrival: Arrival | None, ground: _Ground, pin: "T
         row_sum=row_sum,
         tail_sequence=ground.sequence,
         bounds=declared.bounds,
+        code=arrival.code if arrival else before.code if before else {},
     )
 
 

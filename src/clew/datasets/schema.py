@@ -68,7 +68,8 @@ writer_leases = sa.Table(
 class DatasetDetails:
     """What a dataset's version holds. ``tail_sequence`` is the last appended row that is in it.
 
-    ``expectations`` and ``bounds`` are the rules that its newest rows were held against, and that rows appended to it are.
+    ``expectations`` and ``bounds`` are the rules that its newest rows were held against, and that rows appended to it are. ``code`` is
+    what the function could reach that read its newest file, by name with digests.
     """
 
     pin: TablePin
@@ -86,6 +87,7 @@ class DatasetDetails:
     row_sum: str
     tail_sequence: int = 0
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

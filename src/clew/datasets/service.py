@@ -35,8 +35,11 @@ def commit_ingest(
     expectations: Expectations | None = None,
     source: str = "",
     replace: bool = False,
+    code: dict[str, str] | None = None,
 ) -> Growth:
     """Add the rows of a staged Parquet file to the dataset as its next version; ``replace`` starts anew with them.
+
+    ``code`` is what the function that read the file could reach, by name with digests.
 
     Rows that are stored already, with the same values, are skipped; when all are, the version is the one that there is. Raises
     ``Refused`` for broken rules and ``Conflict`` for a known key with other values, naming rows; nothing is stored then. Sent twice it
@@ -54,7 +57,7 @@ def commit_ingest(
         frame = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
         raise Invalid(f"the staged file of {name} is not Parquet that can be read: {error}") from error
-    return grow(context, name, Arrival(frame, definition, definition_digest, expectations, source, replace))
+    return grow(context, name, Arrival(frame, definition, definition_digest, expectations, source, replace, code or {}))
 
 
 @operation("POST /projects/{project}/datasets/{name}/cuts", permission="datasets.write", kind="staged")

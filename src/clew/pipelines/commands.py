@@ -39,7 +39,7 @@ def plan(asset: _Asset, files: _Files = None) -> None:
     """Show what a build would do, without doing it."""
     load_files(current().settings, files or ())
     made = verbs.plan(asset)
-    rows = [(step.kind.replace("_", " "), step.name, step.state, step.reason) for step in made.steps]
+    rows = [(step.kind.replace("_", " "), step.name, step.state, step.words) for step in made.steps]
     console.show_rows(made, ("kind", "name", "state", "why"), rows, empty="nothing to build")
 
 

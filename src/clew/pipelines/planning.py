@@ -115,7 +115,7 @@ class Planner:
         kind, latest = kind_of(asset.definition), self.latest(asset.name)
         number = latest.number if latest else None
         if self.graph.is_source(asset.name):
-            return self._source(asset.name, latest, versions, stale)
+            return self._source(asset, latest, versions, stale)
         upstream = [name for name in inputs_of(asset.definition) if name in stale]
         if upstream:
             stale[asset.name] = "is built before it"
@@ -133,19 +133,29 @@ class Planner:
             record = refit
         return PlanStep(kind, asset.name, "cached", f"nothing differs from {asset.name}@{record.number}", record.number)
 
-    def _source(self, name: str, latest: AssetVersion | None, versions: dict[str, AssetVersion], stale: dict[str, str]) -> PlanStep:
+    def _source(self, asset: "Asset", latest: AssetVersion | None, versions: dict[str, AssetVersion], stale: dict[str, str]) -> PlanStep:
         """A dataset. A build takes the rows that were appended since its newest version into one before it does anything else."""
+        name = asset.name
         if latest is None:
             stale[name] = "has no rows yet"
             return PlanStep("dataset", name, "waits", f"no rows yet: clew ingest {name} <file>", None)
-        waiting = self.backend.call(dataset_version, name, latest.number).tail_rows
-        if waiting:
+        found = self.backend.call(dataset_version, name, latest.number)
+        note = self._changed_since(asset, found.details.code)
+        if found.tail_rows:
             stale[name] = "grows before it"
-            words = "1 row waits" if waiting == 1 else f"{waiting:,} rows wait"
+            words = "1 row waits" if found.tail_rows == 1 else f"{found.tail_rows:,} rows wait"
             whose = f"{name}'" if name.endswith("s") else f"{name}'s"
-            return PlanStep("dataset", name, "stale", f"{words} in {whose} tail", latest.number)
+            return PlanStep("dataset", name, "stale", f"{words} in {whose} tail", latest.number, note)
         versions[name] = latest
-        return PlanStep("dataset", name, "source", latest.why, latest.number)
+        return PlanStep("dataset", name, "source", latest.why, latest.number, note)
+
+    def _changed_since(self, asset: "Asset", code: Mapping[str, str]) -> str:
+        """What of a dataset's code has changed since its newest file was read. No build reads files, so its rows stay as they were read."""
+        changed = first_difference(dict(code), self.code(asset).parts) if code else None
+        if changed is None:
+            return ""
+        again = f"`clew ingest {asset.name} --replace <file>` reads it anew"
+        return f"its code changed since its newest file was read (code: {changed}), and no build reads a file; {again}"
 
     def _passed(self, asset: "Asset", versions: Mapping[str, AssetVersion]) -> bool:
         """Whether every gate of a trained model let it through, and would again."""

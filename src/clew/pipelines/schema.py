@@ -59,13 +59,21 @@ class BuildRecord:
 
 @dataclass(frozen=True)
 class PlanStep:
-    """What a build would do with one asset, and why, in words. ``version`` is what is there now."""
+    """What a build would do with one asset, and why, in words. ``version`` is what is there now.
+
+    ``note`` says of a dataset what a build does not mend: that its rows were read by code that has changed since.
+    """
 
     kind: str
     name: str
     state: StepState
     reason: str
     version: int | None
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        return f"{self.reason}; {self.note}" if self.note else self.reason
 
 
 @dataclass(frozen=True)
@@ -77,4 +85,4 @@ class Plan:
 
     def __str__(self) -> str:
         width = max(len(step.name) for step in self.steps)
-        return "\n".join(f"{step.name:<{width}}  {step.state:<7} {step.reason}" for step in self.steps)
+        return "\n".join(f"{step.name:<{width}}  {step.state:<7} {step.words}" for step in self.steps)

@@ -16,7 +16,7 @@ from clew.datasets.schema import Growth
 from clew.definitions import DatasetDefinition, definition_digest
 from clew.errors import ClewError, Invalid, NotFound, Refused
 from clew.feature_store.service import refresh_online
-from clew.fingerprints import fingerprint
+from clew.fingerprints import Code, fingerprint
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,9 +51,8 @@ def ingest(backend: Backend, dataset: "Dataset[..., Any]", file: Path, *, replac
     """
     if not file.is_file():
         raise NotFound(f"there is no file {file} to ingest into {dataset.name}")
-    code = fingerprint(dataset.function, backend.settings.root).digest
-    digest = definition_digest(dataset.definition, code)
-    return ingest_frame(backend, dataset.definition, _read(dataset, file), source=file.name, replace=replace, digest=digest)
+    code = fingerprint(dataset.function, backend.settings.root)
+    return ingest_frame(backend, dataset.definition, _read(dataset, file), source=file.name, replace=replace, code=code)
 
 
 def ingest_frame(
@@ -63,9 +62,9 @@ def ingest_frame(
     *,
     source: str = "",
     replace: bool = False,
-    digest: str | None = None,
+    code: Code | None = None,
 ) -> Ingested:
-    """The same for rows in memory, as the dataset's function would have made them; ``digest`` names declaration and code."""
+    """The same for rows in memory, as the dataset's function would have made them; ``code`` is what that function can reach."""
     root, name = backend.settings.root, definition.name
     rules = expectation_file.read(root, name)
     rows = prepare(frame, definition, source)
@@ -76,11 +75,12 @@ def ingest_frame(
         service.commit_ingest,
         name,
         definition=definition,
-        definition_digest=digest or definition_digest(definition),
+        definition_digest=definition_digest(definition, code.digest) if code else definition_digest(definition),
         staged=_stage(backend, rows),
         expectations=rules,
         source=source,
         replace=replace,
+        code=code.parts if code else None,
     )
     if growth.new:
         backend.call(refresh_online, name)

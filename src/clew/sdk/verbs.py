@@ -86,8 +86,16 @@ def plan(asset: Asset | str) -> "Plan":
 
 
 def why(asset: Asset | str) -> str:
-    """The first thing that differs from the last build, in words; for an asset whose input changed, what changed there."""
+    """The first thing that differs from the last build, in words; for an asset whose input changed, what changed there.
+
+    Then, a line each, the datasets whose rows were read by code that has changed since: no build mends that.
+    """
     made = plan(asset)
+    notes = [f"{step.name}: {step.note}" for step in made.steps if step.note]
+    return "\n".join([_first_reason(made), *notes])
+
+
+def _first_reason(made: "Plan") -> str:
     for step in made.steps:
         if step.state in ("stale", "new", "waits"):
             return f"{step.name} is {'waiting' if step.state == 'waits' else step.state}: {step.reason}"
