@@ -61,12 +61,14 @@ class LocalBackend:
     def __init__(self, settings: Settings, *, actor: str = "local") -> None:
         from clew.storage.blobs import Blobs
         from clew.storage.database import Database
+        from clew.storage.disks import writing_under
         from clew.storage.tables import Tables
 
         self.settings = settings
         self.project = settings.project
         self.actor = actor
-        settings.home.mkdir(parents=True, exist_ok=True)
+        with writing_under(settings.home):
+            settings.home.mkdir(parents=True, exist_ok=True)
         self.database = Database(settings.database_url, durability=settings.durability)
         self.blobs = Blobs(settings.storage_url, cache=settings.home / "cache", durability=settings.durability)
         self.tables = Tables(settings.storage_url)

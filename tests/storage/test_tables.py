@@ -198,6 +198,4 @@ def test_a_full_disk_is_said_and_leaves_the_table_as_it_was(tmp_path: Path) -> N
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if "unshare" in ended.stderr or "mount:" in ended.stderr:
         pytest.skip(f"no user namespace to mount a small disk in (sysctl kernel.unprivileged_userns_clone=1): {ended.stderr.strip()}")
-    assert ended.stdout == "the disk of the table 't' is full; nothing of this commit is kept. Free some and try again\n[1, 2]\n", (
-        ended.stderr
-    )
+    assert ended.stdout == "the disk under the table 't' is full; nothing was kept. Free some space and try again\n[1, 2]\n", ended.stderr

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from clew import plugins
 from clew.errors import Invalid, StorageFull, Unavailable
+from clew.storage.disks import demand_room, refusal, writing_under
 
 if TYPE_CHECKING:
     import lmdb
@@ -30,6 +31,8 @@ __all__ = [
 TAG_BYTES = 8
 _MAP_BYTES = 1 << 38  # sparse: it costs address space, not disk, and must never be resized under the readers of other processes
 _MAX_READERS = 1_024
+_ROOM_BYTES = 256 << 10
+"""What the table of readers and the first pages take; LMDB maps it into memory without asking whether it is there."""
 _HEAD = struct.Struct("<QQ8s8s")
 _STATE = struct.Struct("<Q")
 _PROGRESS = struct.Struct("<QQ8s")
@@ -232,11 +235,19 @@ class LmdbStore:
         import lmdb
 
         self._folder = Path(unquote(urlsplit(url).path))
-        self._folder.mkdir(parents=True, exist_ok=True)
         full = durability == "full"
-        self._environment = lmdb.open(
-            str(self._folder), map_size=_MAP_BYTES, max_readers=_MAX_READERS, sync=full, metasync=full, readahead=False
-        )
+        with writing_under(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            demand_room(self._folder, _ROOM_BYTES)
+            try:
+                self._environment = lmdb.open(
+                    str(self._folder), map_size=_MAP_BYTES, max_readers=_MAX_READERS, sync=full, metasync=full, readahead=False
+                )
+            except lmdb.Error as error:
+                ours = refusal(error, self._folder)
+                if ours is None:
+                    raise
+                raise ours from error
         self._environment.reader_check()  # a reader that was killed would keep pages from being used again
 
     def news(self, wanted: Sequence[Wanted]) -> list[News]:

@@ -12,10 +12,11 @@ from starlette.routing import Route
 
 from clew.access import service as access
 from clew.backend import LocalBackend
-from clew.errors import NotFound, StorageFull, TooLarge
+from clew.errors import NotFound, TooLarge
 from clew.operations import Context
 from clew.server.routes import PREFIX, actor_of, json_response
 from clew.storage.blobs import Blob
+from clew.storage.disks import writing_under
 from clew.storage.tables import TablePin
 
 __all__ = ["MAX_BLOB_BYTES", "stream_routes"]
@@ -65,7 +66,12 @@ def _enter(backend: LocalBackend, request: Request) -> Context:
 
 async def _receive(request: Request, folder: Path, limit_bytes: int) -> Path:
     """The body in a temporary file. Raises ``TooLarge``, or ``StorageFull`` with nothing left behind."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing_under(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return await _write(request, folder, limit_bytes)
+
+
+async def _write(request: Request, folder: Path, limit_bytes: int) -> Path:
     received = 0
     file = tempfile.NamedTemporaryFile(dir=folder, delete=False)  # noqa: SIM115 - closed below, kept for the caller
     path = Path(file.name)
@@ -76,10 +82,8 @@ async def _receive(request: Request, folder: Path, limit_bytes: int) -> Path:
                 if received > limit_bytes:
                     raise TooLarge(f"a file may have {limit_bytes >> 20} MiB", limit_bytes=limit_bytes)
                 await run_in_threadpool(file.write, chunk)
-    except BaseException as error:
+    except BaseException:
         path.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise StorageFull(f"the disk under {folder} is full; nothing was kept. Free some space and try again") from error
         raise
     return path
 
@@ -115,13 +119,14 @@ def _as_parquet(context: Context, table: str, version: int) -> Path:
     if table.split("/", maxsplit=1)[0] != context.project:
         raise NotFound(f"the project {context.project!r} has no table {table!r}")
     folder = context.settings.home / "outgoing"
-    folder.mkdir(parents=True, exist_ok=True)
     rows = context.tables.scan(TablePin(table, version, 0, 0))
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".parquet", delete=False) as file:
-        path = Path(file.name)
-    try:
-        rows.sink_parquet(path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with writing_under(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".parquet", delete=False) as file:
+            path = Path(file.name)
+        try:
+            rows.sink_parquet(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     return path

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from clew.errors import Invalid, NotFound, StorageFull
+from clew.errors import Invalid, NotFound
+from clew.storage.disks import writing_under
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -146,8 +147,13 @@ def _missing(digest: str) -> NotFound:
 
 
 def _place(path: Path, source: bytes | Path, *, fsync: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".put-", dir=path.parent)
+    with writing_under(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".put-", dir=path.parent)
+        _fill(path, handle, name, source, fsync=fsync)
+
+
+def _fill(path: Path, handle: int, name: str, source: bytes | Path, *, fsync: bool) -> None:
     try:
         with os.fdopen(handle, "wb") as target:
             if isinstance(source, Path):
@@ -161,11 +167,6 @@ def _place(path: Path, source: bytes | Path, *, fsync: bool) -> None:
         Path(name).replace(path)
         if fsync:
             sync_folder(path.parent)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise StorageFull(f"the disk under {path.parent} is full; nothing was kept. Free some space and try again") from error
-        raise
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

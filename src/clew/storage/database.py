@@ -219,6 +219,8 @@ def _unavailable(error: sa.exc.OperationalError) -> ClewError | None:
     text = str(error.orig)
     if "disk is full" in text or "disk I/O error" in text or "No space left" in text:
         return StorageFull("the disk of the database is full; nothing of this call was kept. Free some space and try again")
+    if "readonly database" in text or "unable to open database file" in text:
+        return Unavailable(f"the database can't be written ({text}); make its folder writable, or set CLEW_HOME to one that is")
     if "database is locked" in text:
         return Unavailable(f"the database was busy for {_BUSY_SECONDS} s; try again")
     if "connection" in text.lower() and getattr(error.orig, "sqlstate", None) is None and "sqlite" not in type(error.orig).__module__:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clew.errors import Conflict, NotFound, StorageFull
+from clew.errors import Conflict, NotFound
 from clew.identifiers import check_slug
 from clew.storage.blobs import local_folder
 from clew.storage.columns import DTYPE_KEY, restore, to_arrow
+from clew.storage.disks import refusal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -155,10 +156,9 @@ def _translated(table: str) -> Iterator[None]:
         raise Conflict(f"another writer committed to the table {table!r} first; nothing of this commit was kept, try again") from error
     except (DeltaError, OSError) as error:
         text = str(error)
-        if "No space left" in text or "Disk quota" in text or "StorageFull" in text:
-            raise StorageFull(
-                f"the disk of the table {table!r} is full; nothing of this commit is kept. Free some and try again"
-            ) from error
+        ours = refusal(error, f"the table {table!r}")
+        if ours is not None:
+            raise ours from error
         if "already exists" in text:
             raise Conflict(f"another writer made the table {table!r} first; nothing of this commit was kept, try again") from error
         raise

@@ -23,6 +23,7 @@ import msgspec
 from clew.errors import Invalid, StorageFull
 from clew.identifiers import new_id
 from clew.storage.blobs import sync_folder
+from clew.storage.disks import writing_under
 from clew.tracking.frames import HEADER, OUTPUT, POINT, Frame, Kind, border, frame, holds_nul, read_frames, whole_end
 
 __all__ = ["Journal", "JournalHeader", "dead_journals", "read_header"]
@@ -74,8 +75,13 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Path, header: JournalHeader, *, durable: bool = False) -> "Journal":
-        """A new journal, locked before anyone can see it. Raises ``StorageFull``."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """A new journal, locked before anyone can see it. Raises ``StorageFull``, or ``Unavailable`` in a folder that may not be written."""
+        with writing_under(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls._create(folder, header, durable=durable)
+
+    @classmethod
+    def _create(cls, folder: Path, header: JournalHeader, *, durable: bool) -> "Journal":
         path = folder / f"{header.writer}.journal"
         hidden = folder / f".{new_id('new')}"
         file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -16,6 +16,7 @@ from clew.backend import Backend
 from clew.clock import wall_now
 from clew.errors import ClewError, Conflict, NotFound, Unavailable
 from clew.storage.blobs import digest_file, sync_folder
+from clew.storage.disks import writing_under
 from clew.tracking.capture import output_files, recover_output
 from clew.tracking.frames import Kind, read_frames
 from clew.tracking.journal import Journal, dead_journals, read_header
@@ -241,7 +242,12 @@ def _ship_one(backend: Backend, journal: Journal) -> None:
 def stage(journal: Journal, source: bytes | Path) -> tuple[str, int]:
     """Keep an artifact beside the journal until it is uploaded: its digest and size. When this has returned, the bytes are safe."""
     folder = _staged(journal)
-    folder.mkdir(exist_ok=True)
+    with writing_under(folder):
+        folder.mkdir(exist_ok=True)
+        return _stage(journal, folder, source)
+
+
+def _stage(journal: Journal, folder: Path, source: bytes | Path) -> tuple[str, int]:
     part = folder / f".part-{os.getpid()}-{threading.get_ident()}"
     if isinstance(source, Path):
         shutil.copyfile(source, part)
