@@ -112,3 +112,11 @@ def test_a_dataset_without_a_version_or_without_times_has_nothing_to_look_at(bac
         backend, DatasetDefinition("places", ("place",), None, None, None), pl.DataFrame({"place": ["JFK"], "x": [1.0]}), source="p"
     )
     assert backend.call(look, "places_quality").items == []
+
+
+def test_a_dataset_that_starts_anew_is_still_held_against_its_reference(watched: LocalBackend) -> None:
+    ingest_frame(watched, READINGS, readings(BORDER, weeks(1), nulls=1.0).drop("nothing"), source="anew", replace=True)
+    shutil.rmtree(watched.settings.root / "expectations")
+    found = looks(watched, weeks(1))
+    assert {one.source for one in found} == {"readings@1"}
+    assert {one.subject for one in watched.call(list_alerts).items} == {"heat"}  # `nothing` never was there

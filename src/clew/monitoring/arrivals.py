@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,14 @@ from clew.catalog import service as catalog
 from clew.clock import from_micros, to_micros
 from clew.datasets import tail
 from clew.datasets.growth import details_of
+from clew.datasets.rows import to_frame
+from clew.datasets.schema import DatasetDetails
 from clew.operations import Context
 
-__all__ = ["Arrivals", "arrivals_of"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Arrivals", "arrivals_in", "arrivals_of"]
 
 Micros = npt.NDArray[np.int64]
 
@@ -35,26 +41,29 @@ class Arrivals:
         return float(np.diff(self.known).max(initial=0)) / 1e6
 
 
-def arrivals_of(context: Context, name: str, *, rows: int | None = None) -> Arrivals | None:
-    """Of all rows of a dataset, those appended since its newest version too, or of its first ``rows``. ``None`` for what has no times."""
+def arrivals_of(context: Context, name: str) -> Arrivals | None:
+    """Of all rows of a dataset, those appended since its newest version too; ``None`` for what has no times. Outside of any transaction."""
     import polars as pl
 
     with context.reading() as inside:
         version = catalog.latest_version(inside, name)
         if version is None or version.kind != "dataset" or (details := details_of(version)).time is None:
             return None
-        time = details.time
-        assert time is not None  # for mypy: asked above
-        known = details.known or time
         appended = tail.uncut(inside, name)
-    stored = context.tables.scan(details.pin).select(pl.col(time).dt.epoch("us").alias("time"), pl.col(known).dt.epoch("us").alias("known"))
-    frame = (stored if rows is None else stored.head(rows)).collect()
-    if rows is None:
-        later = {"time": [row[time] for _, row in appended], "known": [row[known] for _, row in appended]}
-        frame = pl.concat([frame, pl.DataFrame(later, schema=frame.schema)])
-    frame = frame.drop_nulls()
+    columns = [one for one in details.columns if one.name in (details.time, details.known)]
+    stored = context.tables.scan(details.pin).select(one.name for one in columns).collect()
+    return arrivals_in(pl.concat([stored, to_frame([row for _, row in appended], columns)]), details)
+
+
+def arrivals_in(rows: "pl.DataFrame", details: DatasetDetails) -> Arrivals:
+    """Of rows of a dataset that has an event time."""
+    import polars as pl
+
+    assert details.time is not None  # the callers have asked
+    known = details.known or details.time
+    frame = rows.select(time=pl.col(details.time).dt.epoch("us"), known=pl.col(known).dt.epoch("us")).drop_nulls()
     times = frame["time"].to_numpy().astype(np.int64)
     # What lies in the future is known already, as a schedule is, and says nothing of how fresh the stream is until its time has come.
     by = np.maximum(frame["known"].to_numpy().astype(np.int64), times)
     order = np.argsort(by, kind="stable")
-    return Arrivals(time, by[order], np.maximum.accumulate(times[order]))
+    return Arrivals(details.time, by[order], np.maximum.accumulate(times[order]))

@@ -1,5 +1,7 @@
 """What a monitor of a dataset owes: rows as they come, against the version that was newest when the monitor was declared."""
 
+from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from clew.datasets.rows import to_frame
 from clew.datasets.schema import DatasetDetails
 from clew.definitions import MonitorDefinition
 from clew.feature_store.training_data import block_numbers
-from clew.monitoring.arrivals import arrivals_of
+from clew.monitoring.arrivals import arrivals_in, arrivals_of
 from clew.monitoring.due import QUARTERS_A_DAY, Span, first_whole_day, quarters, spans, window_days
 from clew.monitoring.findings import Counts, Finding, MissingRate, Stale, drift, missing
 from clew.monitoring.references import worst_share
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["findings_of_dataset"]
+
+_MOST_KEPT = 8
 
 
 def findings_of_dataset(context: Context, definition: MonitorDefinition, declared_at: datetime, seen: Seen) -> list[Finding]:
@@ -81,6 +85,34 @@ def _rows(context: Context, details: DatasetDetails, name: str, start: datetime,
     return pl.concat([stored, later])
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What the reference held: the most that was missing of each column, its histograms by week, and its longest pause in seconds."""
+
+    missing: dict[str, float | None]
+    bins: Profile
+    weeks: dict[str, "np.ndarray[tuple[int, int], np.dtype[np.int64]]"]
+    longest_pause: float
+
+
+_kept: OrderedDict[tuple[str, str, str, int], _Before] = OrderedDict()
+"""A version never changes, and each is read whole once."""
+
+
+def _before(context: Context, reference: AssetVersion, zone: str) -> _Before:
+    key = (str(context.database.url), context.project, reference.name, reference.number)
+    if key not in _kept:
+        details, names = details_of(reference), _watched(details_of(reference))
+        rows = context.tables.scan(details.pin).collect()
+        quarters_of_days = block_numbers(rows[details.time or ""], f"{24 // QUARTERS_A_DAY}h", zone)
+        gone = {name: worst_share(_absent(rows[name]), quarters_of_days) for name in names}
+        bins = profile(rows.select(names)) if names else Profile(rows.height, ())
+        _kept[key] = _Before(gone, bins, _by_week(rows, details, bins, zone), arrivals_in(rows, details).longest_pause())
+        while len(_kept) > _MOST_KEPT:
+            _kept.popitem(last=False)
+    return _kept[key]
+
+
 def _missing(
     context: Context, definition: MonitorDefinition, reference: AssetVersion, zone: str, windows: list[Span], seen: Seen
 ) -> list[Finding]:
@@ -88,11 +120,7 @@ def _missing(
     if not owed:
         return []
     details, name = details_of(reference), reference.name
-    assert details.time is not None  # the caller has asked
-    before = context.tables.scan(details.pin).select(details.time, *_watched(details)).collect()
-    quarter = block_numbers(before[details.time], f"{24 // QUARTERS_A_DAY}h", zone)
-    expected = {column: worst_share(_absent(before[column]), quarter) for column in _watched(details)}
-    first = arrivals_of(context, name, rows=details.rows)
+    before = _before(context, reference, zone)
     arriving = arrivals_of(context, name)
     rows = _rows(context, details, name, owed[0].start, owed[-1].end)
     looks = definition.looks * window_days(definition.window) * QUARTERS_A_DAY
@@ -100,11 +128,11 @@ def _missing(
     for span in owed:
         part = _between(rows, details, span)
         rates = [
-            MissingRate(column, part.height, int(_absent(part[column]).sum()) if column in part.columns else part.height, expected[column])
-            for column in expected
+            MissingRate(column, part.height, int(_absent(part[column]).sum()) if column in part.columns else part.height, expected)
+            for column, expected in before.missing.items()
         ]
         stale = []
-        if first is not None and arriving is not None and (pause := 2 * first.longest_pause()):
+        if arriving is not None and (pause := 2 * before.longest_pause):
             # No ttl is declared for a dataset: twice the longest pause that the reference has is more than it has ever been.
             limit = f"twice the longest pause in {reference.ref} is {pause / 3_600:,.1f} hours"
             stale.append(Stale(name, arriving.newest(span.end), pause, limit))
@@ -132,21 +160,18 @@ def _drift(
     owed = [span for span in weeks if not seen.has("drift", span)]
     if not owed:
         return []
-    details = details_of(reference)
-    names = _watched(details)
-    before = context.tables.scan(details.pin).select(details.time, *names).collect()
-    bins = profile(before.select(names))
-    known = _by_week(before, details, bins, zone)
+    details, names = details_of(reference), _watched(details_of(reference))
+    before = _before(context, reference, zone)
     counted = [seen.counts.get(span.end) or {} for span in weeks]
     fresh = [place for place, one in enumerate(counted) if not one or weeks[place] in owed]
     rows = _rows(context, details, reference.name, weeks[fresh[0]].start, weeks[fresh[-1]].end)
     for place in fresh:
-        counted[place] = _count(_between(rows, details, weeks[place]), bins)
+        counted[place] = _count(_between(rows, details, weeks[place]), before.bins)
     found = []
     for place, span in enumerate(weeks):
         if span in owed:
             columns = {
-                name: Counts(known[name], np.array([one[name] for one in counted[: place + 1]], dtype=np.int64))
+                name: Counts(before.weeks[name], np.array([one[name] for one in counted[: place + 1]], dtype=np.int64))
                 for name in names if all(name in one for one in counted[: place + 1])
             }  # fmt: skip
             starts = [one.start for one in weeks[: place + 1]]
