@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from sklearn.linear_model import LogisticRegression
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by path, and these helpers are imported by name
 
 import clew
 from clew import backend as backends

@@ -2,6 +2,7 @@ import { createRouter } from "@tanstack/react-router";
 import { assetRoute } from "./catalog/AssetPage";
 import { dataRoute, featuresRoute, modelsRoute, trainingSetsRoute } from "./catalog/AssetsPage";
 import { versionRoute } from "./catalog/VersionPage";
+import { rolloutRoute } from "./delivery/RolloutPage";
 import { Trouble } from "./design/States";
 import { eventsRoute } from "./overview/EventsPage";
 import { overviewRoute } from "./overview/OverviewPage";
@@ -26,6 +27,7 @@ const tree = rootRoute.addChildren([
     runRoute,
     endpointsRoute,
     endpointRoute,
+    rolloutRoute,
     predictionRoute,
     eventsRoute,
   ]),

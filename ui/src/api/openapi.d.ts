@@ -578,7 +578,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** The same without a gate's word, for a reason that stays on record. */
+        /** The same without a gate's word, for a reason that stays on record; and with ``bounds=False`` without the bounds of today's */
         put: operations["serving.try_candidate_ungated"];
         post?: never;
         delete?: never;
@@ -732,7 +732,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The same without a gate's word, for a reason that stays on record. */
+        /** The same without a gate's word, for a reason that stays on record; with ``bounds=False`` without the bounds of today's definitions, */
         post: operations["delivery.roll_out_ungated"];
         delete?: never;
         options?: never;
@@ -2043,7 +2043,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "out_of_bounds" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full" | "still_running";
+                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "out_of_bounds" | "missing_feature" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full" | "still_running";
                 details: Record<string, never>;
                 message: string;
             };
@@ -2226,11 +2226,7 @@ export interface components {
             alpha: number;
             blocks: number;
             capital: number;
-            daily: [
-                string,
-                number,
-                number
-            ][];
+            daily: components["schemas"]["HarmDay"][];
             high: number | null;
             low: number | null;
             mean: number | null;
@@ -2240,6 +2236,17 @@ export interface components {
             until: string;
             /** @enum {unknown} */
             word: "not enough data yet" | "safe" | "worse";
+        };
+        /**
+         * HarmDay
+         * @description A day of the harm test, from its first row ``at``: its ``rows``, and the mean difference up to its end with the interval then.
+         */
+        HarmDay: {
+            at: string;
+            high: number;
+            low: number;
+            mean: number;
+            rows: number;
         };
         /**
          * Ingested
@@ -2794,6 +2801,8 @@ export interface components {
          * @description A version on its way behind an endpoint: ``step`` of ``steps``, each with its end in event time.
          */
         Rollout: {
+            /** @default true */
+            bounds: boolean;
             champion: number;
             created_by: string;
             ended_at: string | null;
@@ -2860,7 +2869,8 @@ export interface components {
          * @description Everything that a process needs to answer, and nothing that changes: a process serves from this document alone.
          *
          *         ``onnx`` is the digest of the model's blob; ``features`` its inputs in order and ``output`` the name of what it answers; ``uses`` the views that give them, none for a model
-         *         whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code.
+         *         whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code. Without ``takes_missing``
+         *         the model answers no row that lacks a feature.
          */
         RouteDocument: {
             endpoint: string;
@@ -2876,6 +2886,8 @@ export interface components {
             sources: {
                 [key: string]: string;
             };
+            /** @default true */
+            takes_missing: boolean;
             /** @default null */
             time: string | null;
             /** @default null */
@@ -4611,6 +4623,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    bounds?: boolean;
                     guard?: components["schemas"]["GuardDefinition"] | null;
                     reason: string;
                     reference: string;
@@ -4738,6 +4751,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    bounds?: boolean;
                     reason: string;
                     reference: string;
                 };
@@ -4977,6 +4991,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    bounds?: boolean;
                     reason: string;
                     reference: string;
                 };

@@ -55,16 +55,34 @@ export function PredictionLink({ predictionId, children }: { predictionId: strin
   );
 }
 
-/** Text in which every `name@7` leads to that version. */
+export function RolloutLink({ rolloutId, children }: { rolloutId: string; children?: ReactNode }) {
+  const project = useProject();
+  return (
+    <Link to="/projects/$project/rollouts/$rolloutId" params={{ project, rolloutId }}>
+      {children ?? <span className="mono">{rolloutId}</span>}
+    </Link>
+  );
+}
+
+const REFERENCES = /(\b[\w-]+@\d+\b|\b(?:ro|run|job|p)_[0-9a-z]{20,}\b)/;
+
+/** Text in which every `name@7` leads to that version, and every id to what it names. */
 export function Linked({ text }: { text: string }) {
-  const parts = text.split(/(\b[\w-]+@\d+\b)/);
   return (
     <>
-      {parts.map((part, index) => {
+      {text.split(REFERENCES).map((part, index) => {
         const key = `${index}-${part}`;
-        const version = index % 2 ? /^(.+)@(\d+)$/.exec(part) : null;
-        return <Fragment key={key}>{version ? <VersionLink name={version[1] as string} number={version[2] as string} /> : part}</Fragment>;
+        return <Fragment key={key}>{index % 2 ? <Named reference={part} /> : part}</Fragment>;
       })}
     </>
   );
+}
+
+function Named({ reference }: { reference: string }) {
+  const [name = "", number] = reference.split("@");
+  if (number) return <VersionLink name={name} number={number} />;
+  if (reference.startsWith("ro_")) return <RolloutLink rolloutId={reference} />;
+  if (reference.startsWith("run_")) return <RunLink runId={reference} />;
+  if (reference.startsWith("p_")) return <PredictionLink predictionId={reference} />;
+  return <span className="mono">{reference}</span>;
 }

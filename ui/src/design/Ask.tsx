@@ -77,6 +77,9 @@ interface ActProps {
   title: string;
   confirm: string;
   tone?: "bad";
+  /** The one that a page leads to. */
+  strong?: boolean;
+  small?: boolean;
   withReason?: boolean;
   /** Why it can't be done now. */
   unable?: string | undefined;
@@ -86,12 +89,18 @@ interface ActProps {
 }
 
 /** A button that asks before it changes anything. */
-export function Act({ label, title, confirm, tone, withReason, unable, act, children }: ActProps) {
+export function Act({ label, title, confirm, tone, strong, small, withReason, unable, act, children }: ActProps) {
   const [open, setOpen] = useState(false);
   const [reason, setReason] = useState("");
   return (
     <>
-      <button type="button" className={`button ${tone ?? ""}`} disabled={!!unable} title={unable} onClick={() => setOpen(true)}>
+      <button
+        type="button"
+        className={["button", tone, strong && "strong", small && "small"].filter(Boolean).join(" ")}
+        disabled={!!unable}
+        title={unable}
+        onClick={() => setOpen(true)}
+      >
         {label}
       </button>
       <Ask open={open} onOpenChange={setOpen} title={title} confirm={confirm} {...(tone ? { tone } : {})} act={() => act(reason.trim())}>

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { figure } from "./format";
+import { figure, moment, partsOf, zoneOfPage } from "./format";
 import { colour, useShade } from "./theme";
 
 export interface Series {
@@ -25,6 +25,32 @@ interface ChartProps {
   label: string;
   /** What happened along the x axis: a dotted line with a sign on top. */
   marks?: ChartMark[];
+  /** Lines that decide, drawn across with their words. */
+  lines?: ChartLine[];
+  /** Spans with one value and its interval each, such as a window that was looked at. */
+  windows?: ChartWindow[];
+  /** The least that the x axis shows, so that what is still to come has its place. */
+  reach?: [number, number];
+  /** The y axis as it must be, where a wide beginning would flatten the rest. */
+  between?: [number, number];
+}
+
+export interface ChartLine {
+  y: number;
+  token: string;
+  label: string;
+  dashed?: boolean;
+  /** Words stand above their line unless it is the lower of two. */
+  below?: boolean;
+}
+
+export interface ChartWindow {
+  from: number;
+  to: number;
+  value: number;
+  low: number;
+  high: number;
+  token: string;
 }
 
 export interface ChartMark {
@@ -35,13 +61,17 @@ export interface ChartMark {
 }
 
 const NO_MARKS: ChartMark[] = [];
+const NO_LINES: ChartLine[] = [];
+const NO_WINDOWS: ChartWindow[] = [];
 const [MINUTE, HOUR, DAY] = [60, 3_600, 86_400];
 /** Steps of a time axis: never under the minute that its labels tell. */
 const STEPS = [1, 2, 5, 10, 30].map((step) => step * MINUTE);
 STEPS.push(...[1, 2, 3, 6, 12].map((step) => step * HOUR), ...[1, 2, 3, 7, 14, 30, 90, 365].map((step) => step * DAY));
 
 /** Curves over one x axis. Drawn anew when their shape changes; new values only move the lines. */
-export function Chart({ x, series, height = 170, time, group, unit, log, label, marks = NO_MARKS }: ChartProps) {
+export function Chart(props: ChartProps) {
+  const { x, series, height = 170, time, group, unit, log, label, marks = NO_MARKS, reach, between } = props;
+  const { lines: deciding = NO_LINES, windows = NO_WINDOWS } = props;
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const shade = useShade();
@@ -58,6 +88,10 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label, 
     log,
     shade,
     marks,
+    deciding,
+    windows,
+    reach,
+    between,
   ]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for everything that needs a new plot
@@ -71,6 +105,7 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label, 
       font: "11px 'JetBrains Mono'",
     };
     const whole = x.every(Number.isInteger);
+    const heights = [...deciding.map((one) => one.y), ...windows.flatMap((one) => [one.low, one.high])];
     const bands: uPlot.Band[] = [];
     const lines: uPlot.Series[] = [{ label: "x" }];
     for (const one of series) {
@@ -96,7 +131,26 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label, 
         padding: [marks.length ? 20 : 10, time ? 22 : 12, 0, 0],
         cursor: { sync: group ? { key: group } : undefined, points: { size: 6 }, y: false },
         legend: { show: false },
-        scales: { x: { time: !!time }, y: { distr: log ? 3 : 1 } },
+        scales: {
+          x: {
+            time: !!time,
+            ...(reach
+              ? {
+                  range: (_: uPlot, low: number, high: number) =>
+                    [Math.min(low ?? reach[0], reach[0]), Math.max(high ?? reach[1], reach[1])] as [number, number],
+                }
+              : {}),
+          },
+          y: {
+            distr: log ? 3 : 1,
+            ...(between
+              ? { range: between }
+              : heights.length && !log
+                ? { range: (_: uPlot, low: number, high: number) => roomFor(low, high, heights) }
+                : {}),
+          },
+        },
+        tzDate: (seconds: number) => uPlot.tzDate(new Date(seconds * 1000), zoneOfPage()),
         axes: [
           {
             ...axis,
@@ -104,17 +158,21 @@ export function Chart({ x, series, height = 170, time, group, unit, log, label, 
             size: 26,
             ...(time ? { incrs: STEPS, space: 62 } : {}),
             values: (_, marks, _axis, _space, step) =>
-              marks.map((mark) => (time ? instant(mark, step) : whole && mark % 1 ? "" : figure(mark, 2))),
+              told(marks.map((mark) => (time ? instant(mark, step) : whole && mark % 1 ? "" : figure(mark, 2)))),
           },
           {
             ...axis,
-            size: 58,
-            values: (_, marks) => marks.map((mark) => (mark === null ? "" : (unit ?? ((v: number) => axisFigure(v)))(mark))),
+            values: (_, marks) => {
+              const step = marks.length > 1 ? Math.abs((marks[1] as number) - (marks[0] as number)) : 0;
+              const texts = marks.map((mark) => (mark === null ? "" : (unit ?? ((value: number) => axisFigure(value, step)))(mark)));
+              return told(texts);
+            },
+            size: (_, texts) => Math.max(46, 14 + 6.7 * Math.max(0, ...(texts ?? []).map((text) => text.length))),
           },
         ],
         series: lines,
         bands,
-        plugins: [tooltip(unit ?? ((value: number) => figure(value))), signs(marks)],
+        plugins: [tooltip(unit ?? ((value: number) => figure(value)), time), signs(marks), spans(windows), across(deciding)],
       },
       held.current,
       element,
@@ -145,12 +203,24 @@ function roomy(x: number[], values: uPlot.AlignedData, time: boolean | undefined
   return [[only - reach, only, only + reach], ...lines.map((line) => [null, line[0] ?? null, null])];
 }
 
-/** A mark of a time axis on one line: the day where marks are days apart, else the clock of 24 hours. */
+/** A mark of a time axis on one line, by the page's clock: the day where marks are days apart, else the clock of 24 hours. */
 function instant(seconds: number, step: number): string {
-  const at = new Date(seconds * 1000);
-  const day = at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
-  if (step >= 86_400 || (at.getHours() === 0 && at.getMinutes() === 0)) return day;
-  return at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const parts = partsOf(new Date(seconds * 1000));
+  if (step >= 300 * 86_400) return parts.year;
+  if (step >= 86_400 || (parts.hour === "00" && parts.minute === "00")) return `${parts.day} ${parts.month}`;
+  return `${parts.hour}:${parts.minute}`;
+}
+
+/** A label that says the same as the one before it says nothing. */
+export function told(labels: string[]): string[] {
+  return labels.map((label, at) => (at > 0 && label === labels[at - 1] ? "" : label));
+}
+
+/** The range of values with the lines that decide in it, and some air. */
+function roomFor(low: number | null, high: number | null, lines: number[]): [number, number] {
+  const [least, most] = [Math.min(...lines, ...(low === null ? [] : [low])), Math.max(...lines, ...(high === null ? [] : [high]))];
+  const air = (most - least || Math.abs(most) || 1) * 0.1;
+  return [least - air, most + air];
 }
 
 const UNITS = [
@@ -159,11 +229,21 @@ const UNITS = [
   [1e4, 1e3, "k"],
 ] as const;
 
-function axisFigure(value: number): string {
-  const size = Math.abs(value);
-  const unit = UNITS.find(([from]) => size >= from);
-  if (unit) return `${figure(value / unit[1], 1).replace(/\.0+$/, "")} ${unit[2]}`;
-  return figure(value, size < 0.1 ? 3 : 2);
+/** A mark with as many digits as it takes to tell it from its neighbours, `step` away. */
+export function axisFigure(value: number, step = 0): string {
+  const unit = UNITS.find(([from]) => Math.abs(value) >= from);
+  const scaled = unit ? value / unit[1] : value;
+  const digits = digitsOf(unit ? step / unit[1] : step);
+  const text =
+    step && Math.abs(scaled) < 1e4
+      ? `${scaled < 0 ? "−" : ""}${Math.abs(scaled).toFixed(unit && Number.isInteger(scaled) ? 0 : digits)}`
+      : figure(scaled, 2);
+  return unit ? `${text} ${unit[2]}` : text;
+}
+
+function digitsOf(step: number): number {
+  for (let digits = 0; digits < 6; digits++) if (Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6) return digits;
+  return 6;
 }
 
 /** Whether a series has no two values side by side: without a line, its points must be seen. */
@@ -199,8 +279,66 @@ function signs(marks: ChartMark[]): uPlot.Plugin {
   };
 }
 
+/** Lines that decide, with their words at the right end. */
+function across(lines: ChartLine[]): uPlot.Plugin {
+  return {
+    hooks: {
+      draw: (plot) => {
+        const { ctx, bbox } = plot;
+        ctx.save();
+        ctx.font = `${11 * devicePixelRatio}px Inter`;
+        ctx.textAlign = "right";
+        for (const line of lines) {
+          const y = plot.valToPos(line.y, "y", true);
+          if (y < bbox.top - 1 || y > bbox.top + bbox.height + 1) continue;
+          ctx.strokeStyle = colour(line.token);
+          ctx.lineWidth = devicePixelRatio;
+          ctx.setLineDash(line.dashed ? [4 * devicePixelRatio, 4 * devicePixelRatio] : []);
+          ctx.beginPath();
+          ctx.moveTo(bbox.left, y);
+          ctx.lineTo(bbox.left + bbox.width, y);
+          ctx.stroke();
+          ctx.fillStyle = colour(line.token);
+          ctx.fillText(line.label, bbox.left + bbox.width - 4 * devicePixelRatio, y + (line.below ? 13 : -5) * devicePixelRatio);
+        }
+        ctx.restore();
+      },
+    },
+  };
+}
+
+/** A window's value as a line as long as the window, its interval as a band behind it. */
+function spans(windows: ChartWindow[]): uPlot.Plugin {
+  return {
+    hooks: {
+      draw: (plot) => {
+        const { ctx } = plot;
+        ctx.save();
+        for (const one of windows) {
+          const [left, right] = [plot.valToPos(one.from, "x", true), plot.valToPos(one.to, "x", true)];
+          const [top, bottom, middle] = [one.high, one.low, one.value].map((value) => plot.valToPos(value, "y", true)) as [
+            number,
+            number,
+            number,
+          ];
+          const stroke = colour(one.token);
+          ctx.fillStyle = stroke.replace("rgb(", "rgba(").replace(")", ", 0.16)");
+          ctx.fillRect(left, top, right - left, bottom - top);
+          ctx.strokeStyle = stroke;
+          ctx.lineWidth = 1.5 * devicePixelRatio;
+          ctx.beginPath();
+          ctx.moveTo(left, middle);
+          ctx.lineTo(right, middle);
+          ctx.stroke();
+        }
+        ctx.restore();
+      },
+    },
+  };
+}
+
 /** The values under the cursor, in a small box that stays inside the plot. */
-function tooltip(written: (value: number) => string): uPlot.Plugin {
+function tooltip(written: (value: number) => string, time: boolean | undefined): uPlot.Plugin {
   const box = document.createElement("div");
   box.className = "tip number";
   Object.assign(box.style, {
@@ -224,7 +362,9 @@ function tooltip(written: (value: number) => string): uPlot.Plugin {
           const value = plot.data[position + 1]?.[idx];
           return one.label && one.width && value !== null && value !== undefined ? [`${written(value)}  ${String(one.label)}`] : [];
         });
-        box.textContent = lines.slice(0, 8).join("\n");
+        const at = plot.data[0][idx];
+        const when = time && at !== undefined ? [moment(new Date(at * 1000).toISOString())] : [];
+        box.textContent = [...lines.slice(0, 8), ...when].join("\n");
         box.style.display = lines.length ? "block" : "none";
         const room = plot.over.clientWidth;
         box.style.left = left > room / 2 ? "auto" : `${left + 10}px`;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, duration, figure, microseconds, percent, plain, signed } from "./format";
+import { bytes, declaredSpan, duration, figure, microseconds, moment, percent, plain, signed, span } from "./format";
 
 describe("figures", () => {
   it("keeps four digits of a score and a real minus sign", () => {
@@ -29,8 +29,21 @@ describe("units", () => {
   });
   it("says a small share with a digit more", () => {
     expect([percent(0.005), percent(0.5), percent(1)]).toEqual(["0.5 %", "50 %", "100 %"]);
+    expect([percent(0.00012), percent(0.034)]).toEqual(["0.012 %", "3.4 %"]);
   });
   it("puts any value on one line", () => {
     expect([plain(true), plain([1, 2]), plain(null)]).toEqual(["yes", "[1,2]", "–"]);
+  });
+});
+
+describe("times", () => {
+  it("are told with their zone, by its clock in winter and in summer", () => {
+    const now = new Date("2013-12-31T00:00:00Z");
+    expect(moment("2013-12-30T23:00:00Z", "America/New_York", now)).toBe("30 Dec 18:00 EST");
+    expect(moment("2013-07-01T08:05:00Z", "America/New_York", now)).toBe("1 Jul 04:05 EDT");
+    expect(moment("2012-07-01T08:05:00Z", "UTC", now)).toBe("1 Jul 2012 08:05 UTC");
+  });
+  it("last in their largest whole unit", () => {
+    expect([span(3 * 86_400 + 5), span(7_200), declaredSpan("7d"), declaredSpan("1d")]).toEqual(["3 days", "2 hours", "7 days", "1 day"]);
   });
 });

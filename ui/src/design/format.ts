@@ -27,7 +27,8 @@ export function count(value: number, noun: string, plural = `${noun}s`): string 
 }
 
 export function percent(share: number): string {
-  if (share > 0 && share < 0.001) return `${Number((share * 100).toPrecision(1))} %`;
+  // A share that is not zero is never written as zero.
+  if (share > 0 && share < 0.01) return `${Number((share * 100).toPrecision(2))} %`;
   return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 
@@ -59,32 +60,107 @@ export function seconds(from: string, to: string | null | undefined, now = Date.
   return ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000;
 }
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+let zone = "UTC";
+let present: string | null = null;
 
-/** `8 Dec 04:10`, with the year when it is not this one. */
-export function moment(iso: string | null | undefined, now = new Date()): string {
+/** The zone in which the page tells time, that of the project's training sets and data; and its event time where a replay moves it. */
+export function tellTimeIn(name: string, eventTime: string | null = null) {
+  present = eventTime;
+  try {
+    new Intl.DateTimeFormat("en-GB", { timeZone: name });
+    zone = name;
+  } catch {
+    zone = "UTC"; // a zone that this browser doesn't know
+  }
+}
+
+export function zoneOfPage(): string {
+  return zone;
+}
+
+const kept = new Map<string, Intl.DateTimeFormat>();
+
+/** The parts of an instant by the clock of a zone. */
+export function partsOf(at: Date, of = zone): Record<"day" | "month" | "year" | "hour" | "minute" | "second" | "zone", string> {
+  let format = kept.get(of);
+  if (!format) {
+    // American English has the short names of American zones, and GMT+2 for others.
+    format = new Intl.DateTimeFormat("en-US", {
+      timeZone: of,
+      hourCycle: "h23",
+      year: "numeric",
+      month: "short",
+      day: "numeric",
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+      timeZoneName: "short",
+    });
+    kept.set(of, format);
+  }
+  const found = Object.fromEntries(format.formatToParts(at).map((part) => [part.type, part.value]));
+  return {
+    day: found.day ?? "",
+    month: found.month ?? "",
+    year: found.year ?? "",
+    hour: found.hour ?? "",
+    minute: found.minute ?? "",
+    second: found.second ?? "",
+    zone: found.timeZoneName ?? "",
+  };
+}
+
+/** `8 Dec 04:10 EST`, with the year when it is not this one: the year of event time, where a replay is shown. */
+export function moment(iso: string | null | undefined, of = zone, now = present ? new Date(present) : new Date()): string {
   if (!iso) return "–";
   const at = new Date(iso);
   if (Number.isNaN(at.getTime())) return iso;
-  const clock = `${String(at.getHours()).padStart(2, "0")}:${String(at.getMinutes()).padStart(2, "0")}`;
-  const year = at.getFullYear() === now.getFullYear() ? "" : ` ${at.getFullYear()}`;
-  return `${at.getDate()} ${MONTHS[at.getMonth()]}${year} ${clock}`;
+  const parts = partsOf(at, of);
+  const year = parts.year === partsOf(now, of).year ? "" : ` ${parts.year}`;
+  return `${parts.day} ${parts.month}${year} ${parts.hour}:${parts.minute} ${parts.zone}`;
+}
+
+/** `8 Dec 2013`: a day by the page's clock. */
+export function day(iso: string, of = zone): string {
+  const parts = partsOf(new Date(iso), of);
+  return `${parts.day} ${parts.month} ${parts.year}`;
 }
 
 export function clock(iso: string): string {
-  return new Date(iso).toLocaleTimeString("en-GB");
+  const parts = partsOf(new Date(iso));
+  return `${parts.hour}:${parts.minute}:${parts.second}`;
+}
+
+/** `3 days`, `5 hours`: a span in its largest whole unit. */
+export function span(lasting: number): string {
+  for (const [size, noun] of SPANS) if (lasting >= size) return count(Math.floor(lasting / size), noun);
+  return count(Math.max(0, Math.round(lasting)), "second");
+}
+
+const SPANS: [number, string][] = [
+  [86_400, "day"],
+  [3_600, "hour"],
+  [60, "minute"],
+];
+
+const DURATIONS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
+
+/** A declared duration such as `7d` in seconds. */
+export function declaredSeconds(duration: string): number {
+  const found = /^(\d+)([smhdw])$/.exec(duration);
+  return found ? Number(found[1]) * (DURATIONS[found[2] as string] as number) : 0;
+}
+
+/** A declared duration such as `7d` in words: `7 days`. */
+export function declaredSpan(duration: string): string {
+  const lasting = declaredSeconds(duration);
+  return lasting ? span(lasting) : duration;
 }
 
 /** `3 minutes ago`, for headings; tables use `moment`. */
 export function ago(iso: string, now = Date.now()): string {
   const past = (now - Date.parse(iso)) / 1000;
-  const steps: [number, string][] = [
-    [86_400, "day"],
-    [3_600, "hour"],
-    [60, "minute"],
-  ];
-  for (const [size, noun] of steps) if (past >= size) return `${count(Math.floor(past / size), noun)} ago`;
-  return "just now";
+  return past >= 60 ? `${span(past)} ago` : "just now";
 }
 
 export function shortDigest(digest: string | null | undefined): string {

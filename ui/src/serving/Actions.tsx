@@ -4,6 +4,7 @@ import { ServerError } from "../api/client";
 import { useRead } from "../api/queries";
 import { useWrite } from "../api/writes";
 import { Linked } from "../catalog/links";
+import { type Rollout, stepTitle } from "../delivery/rollouts";
 import { Act, Ask, Reason } from "../design/Ask";
 import { moment } from "../design/format";
 import { AliasPill, Pill, VerdictPill } from "../design/Pill";
@@ -64,7 +65,7 @@ function RollBack({ endpoint }: { endpoint: Endpoint }) {
   );
 }
 
-function Deploy({ endpoint }: { endpoint: Endpoint }) {
+export function Deploy({ endpoint }: { endpoint: Endpoint }) {
   const [open, setOpen] = useState(false);
   return (
     <>
@@ -84,6 +85,11 @@ function DeployQuestion({ endpoint, close }: { endpoint: Endpoint; close: () => 
   const [picked, pick] = useState<number | null>(null);
   const [reason, setReason] = useState("");
   const [insisted, insist] = useState(false);
+  const [atOnce, setAtOnce] = useState(false);
+  const declared = useRead("/api/v1/projects/{project}/definitions", { project, kind: "endpoint" });
+  const definition = declared.data?.items.find((one) => one.name === name)?.document as { rollout?: Rollout["steps"] } | undefined;
+  const steps = definition?.rollout ?? [];
+  const stepwise = steps.length > 0 && !atOnce;
   const [refused, setRefused] = useState(false);
   const others = versions.data?.items.filter((one) => one.number !== number) ?? [];
   const chosen = others.find((one) => one.number === picked) ?? others[0];
@@ -92,9 +98,16 @@ function DeployQuestion({ endpoint, close }: { endpoint: Endpoint; close: () => 
   const stopped = refused || (verdicts.isSuccess && !(passedAll(found) && chosen?.state === "ready"));
   const gated = useWrite("POST", "/api/v1/projects/{project}/endpoints/{name}/deploy");
   const ungated = useWrite("POST", "/api/v1/projects/{project}/endpoints/{name}/deploy-ungated");
+  const gatedSteps = useWrite("POST", "/api/v1/projects/{project}/endpoints/{name}/rollouts");
+  const ungatedSteps = useWrite("POST", "/api/v1/projects/{project}/endpoints/{name}/rollouts-ungated");
   const reference = chosen ? `${model}@${chosen.number}` : "";
   const act = async () => {
     try {
+      if (stepwise) {
+        const rollOut = stopped ? ungatedSteps : gatedSteps;
+        await rollOut({ project, name }, { reference, reason: reason.trim() });
+        return `${reference} is on its way behind ${name}.`;
+      }
       const deploy = stopped ? ungated : gated;
       const route = await deploy({ project, name }, { reference, reason: reason.trim() });
       return `${name} is routed to ${route.document.model}@${route.document.number}, epoch ${route.epoch}.`;
@@ -108,7 +121,7 @@ function DeployQuestion({ endpoint, close }: { endpoint: Endpoint; close: () => 
       open
       onOpenChange={(next) => !next && close()}
       title={`Which version shall ${name} answer with?`}
-      confirm={stopped ? `Deploy ${reference} ungated` : `Deploy ${reference}`}
+      confirm={`${stepwise ? "Roll out" : "Deploy"} ${reference}${stopped ? " ungated" : ""}`}
       {...(stopped ? { tone: "bad" as const } : {})}
       ready={!!chosen && verdicts.isSuccess && (!stopped || (insisted && reason.trim() !== ""))}
       act={act}
@@ -137,15 +150,31 @@ function DeployQuestion({ endpoint, close }: { endpoint: Endpoint; close: () => 
                   {() => <GateWord version={chosen} verdicts={found} />}
                 </Ready>
               </section>
-              <ul className="consequences">
-                <li>
-                  All requests go to {reference} and no longer to {model}@{number}, once serving processes have loaded it, as epoch{" "}
-                  {epoch + 1}.
-                </li>
-                <li>
-                  The alias champion of {model} moves along; a rollback brings {model}@{number} back.
-                </li>
-              </ul>
+              {stepwise ? (
+                <ul className="consequences">
+                  <li>
+                    It is tried beside {model}@{number} first: {steps.map((step) => stepTitle(step).toLowerCase()).join(", then ")}. Both
+                    score every request.
+                  </li>
+                  <li>The endpoint's guard watches, and takes it off by itself if it does harm; after the last step it answers all.</li>
+                </ul>
+              ) : (
+                <ul className="consequences">
+                  <li>
+                    All requests go to {reference} and no longer to {model}@{number}, once serving processes have loaded it, as epoch{" "}
+                    {epoch + 1}.
+                  </li>
+                  <li>
+                    The alias champion of {model} moves along; a rollback brings {model}@{number} back.
+                  </li>
+                </ul>
+              )}
+              {steps.length > 0 && (
+                <label className="row">
+                  <input type="checkbox" checked={atOnce} onChange={(event) => setAtOnce(event.target.checked)} />
+                  At once, without the steps that {name} declares
+                </label>
+              )}
               {stopped && (
                 <label className="row">
                   <input type="checkbox" checked={insisted} onChange={(event) => insist(event.target.checked)} />

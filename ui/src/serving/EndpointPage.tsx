@@ -2,17 +2,24 @@ import { createRoute } from "@tanstack/react-router";
 import type { Schemas } from "../api/client";
 import { useRead } from "../api/queries";
 import { Linked, VersionLink } from "../catalog/links";
+import { HarmPanel } from "../delivery/Harm";
+import { HurtPanel } from "../delivery/Hurt";
+import { RolloutActions } from "../delivery/RolloutActions";
+import { RolloutsTable } from "../delivery/RolloutsTable";
+import { isOpen, type Rollout } from "../delivery/rollouts";
+import { Track } from "../delivery/Track";
 import { Chart, Legend, type Series } from "../design/Chart";
-import { ago, figure, microseconds, moment } from "../design/format";
+import { ago, figure, microseconds, moment, percent } from "../design/format";
 import { Heading, Panel } from "../design/Panel";
 import { AliasPill, Pill } from "../design/Pill";
 import { Command, Empty, Ready } from "../design/States";
-import { projectRoute, useProject } from "../shell/root";
-import { Actions } from "./Actions";
+import { useNow } from "../shell/now";
+import { projectRoute, useProject, useServer } from "../shell/root";
+import { Actions, Deploy } from "./Actions";
 import { AnswersTable } from "./Answers";
 import { Performance } from "./Performance";
 import "./serving.css";
-import { condition } from "./words";
+import { condition, curlOf } from "./words";
 
 export const endpointRoute = createRoute({
   getParentRoute: () => projectRoute,
@@ -32,40 +39,83 @@ function EndpointPage() {
   const { name } = endpointRoute.useParams();
   const { minutes = 60 } = endpointRoute.useSearch();
   const status = useRead("/api/v1/projects/{project}/endpoints/{name}", { project, name, minutes });
+  const rollouts = useRead("/api/v1/projects/{project}/rollouts", { project, endpoint: name, limit: 50 });
+  const open = rollouts.data?.items.find(isOpen);
   return (
     <Ready query={status} what={`the endpoint ${name}`}>
-      {(found) => <Shown status={found} minutes={minutes} />}
+      {(found) => (
+        <>
+          <Shown status={found} minutes={minutes} open={open} />
+          {!!rollouts.data?.items.length && (
+            <Panel title="What was tried?" said="every rollout with its reason, newest first" flush>
+              <RolloutsTable rollouts={rollouts.data.items} />
+            </Panel>
+          )}
+          <History endpoint={name} />
+        </>
+      )}
     </Ready>
   );
 }
 
-function Shown({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes: number }) {
+function Shown({ status, minutes, open }: { status: Schemas["EndpointStatus"]; minutes: number; open: Rollout | undefined }) {
   const { endpoint, route } = status;
   const said = condition(status);
+  const now = useNow();
   return (
     <>
       <Heading
         title={
           <>
             {endpoint.name} <span className="third">answers with</span> {endpoint.model}@{endpoint.number}
+            {open && (
+              <>
+                <span className="third">, {open.state === "paused" ? "has paused trying" : "trying"}</span> {open.model}@{open.number}
+              </>
+            )}
           </>
         }
-        actions={<Actions endpoint={endpoint} />}
+        actions={
+          open ? (
+            <>
+              <Deploy endpoint={endpoint} />
+              <RolloutActions rollout={open} />
+            </>
+          ) : (
+            <Actions endpoint={endpoint} />
+          )
+        }
       >
         <code>POST /endpoints/{endpoint.name}/predict</code> ·{" "}
         <span style={{ color: said.tone === "ok" ? undefined : `var(--${said.tone})` }}>{said.text}</span>
       </Heading>
+      {open && (
+        <>
+          <Track rollout={open} now={now} />
+          <div className="halves">
+            <HarmPanel rollout={open} />
+            <HurtPanel rollout={open} />
+          </div>
+        </>
+      )}
+      <Answers endpoint={endpoint.name} />
+      <div className="halves">
+        <Traffic status={status} minutes={minutes} />
+        <Performance endpoint={endpoint.name} />
+      </div>
       <Panel
         title="Route"
         said={`epoch ${endpoint.epoch}, ${ago(endpoint.deployed_at)} by ${endpoint.deployed_by}`}
         aside={route.ungated ? <Pill tone="warn">ungated</Pill> : null}
       >
-        <div className="route-bar" role="img" aria-label={`All requests go to ${endpoint.model}@${endpoint.number}`}>
-          <span className="champion" style={{ flexGrow: 1 }}>
-            <b>100 %</b> <VersionLink name={endpoint.model} number={endpoint.number} /> <AliasPill>champion</AliasPill>
-          </span>
-        </div>
-        <div className="row second" style={{ marginTop: 10 }}>
+        {!open && (
+          <div className="route-bar" role="img" aria-label={`All requests go to ${endpoint.model}@${endpoint.number}`}>
+            <span className="champion" style={{ flexGrow: 1 }}>
+              <b>100 %</b> <VersionLink name={endpoint.model} number={endpoint.number} /> <AliasPill>champion</AliasPill>
+            </span>
+          </div>
+        )}
+        <div className="row second" style={{ marginTop: open ? 0 : 10 }}>
           {present(status.processes).map((process) => (
             <span key={process.process} className="row" title={process.message || process.url}>
               <span
@@ -77,16 +127,31 @@ function Shown({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes
               </span>
             </span>
           ))}
-          {route.reason && <span>Reason: {route.reason}</span>}
+          {route.reason && (
+            <span>
+              Reason: <Linked text={route.reason} />
+            </span>
+          )}
         </div>
+        <Curl status={status} />
       </Panel>
-      <div className="halves">
-        <Traffic status={status} minutes={minutes} />
-        <Performance endpoint={endpoint.name} />
-      </div>
-      <Answers endpoint={endpoint.name} />
-      <History endpoint={endpoint.name} />
     </>
+  );
+}
+
+/** How to ask it from a shell, with a row that it has answered before. */
+function Curl({ status }: { status: Schemas["EndpointStatus"] }) {
+  const project = useProject();
+  const { name } = status.endpoint;
+  const server = useServer();
+  const last = useRead("/api/v1/projects/{project}/endpoints/{name}/answers", { project, name, limit: 1 });
+  const url = status.processes.find((process) => process.alive)?.url ?? server.data?.serving_url;
+  if (!url || !last.isSuccess) return null;
+  return (
+    <div style={{ marginTop: 12 }}>
+      <span className="third">Ask it: </span>
+      <Command>{curlOf(url, name, last.data.items[0]?.row as Record<string, unknown> | undefined, status.route.document.fields)}</Command>
+    </div>
   );
 }
 
@@ -105,7 +170,7 @@ function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minut
   ];
   const load: Series[] = [
     { label: "requests a minute", token: "series-3", values: status.minutes.map((minute) => minute.requests) },
-    { label: "errors", token: "bad", values: status.minutes.map((minute) => minute.errors) },
+    ...(status.errors ? [{ label: "failed", token: "bad", values: status.minutes.map((minute) => minute.errors) }] : []),
   ];
   return (
     <Panel
@@ -144,9 +209,7 @@ function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minut
           <Legend series={load} />
         </>
       ) : (
-        <Empty title="No request in this span">
-          Ask it: <Command>{`curl -X POST …/endpoints/${status.endpoint.name}/predict -d '{"rows": [{…}]}'`}</Command>
-        </Empty>
+        <Empty title="No request in this span">The command under Route asks it.</Empty>
       )}
     </Panel>
   );
@@ -170,6 +233,18 @@ function Answers({ endpoint }: { endpoint: string }) {
       </Ready>
     </Panel>
   );
+}
+
+const CAUSES: Record<Schemas["Route"]["cause"], [string, "warn" | "info" | undefined]> = {
+  deploy: ["deployed", undefined],
+  rollback: ["rolled back", "warn"],
+  candidate: ["tried", "info"],
+  closed: ["closed", "warn"],
+};
+
+function RouteCause({ route }: { route: Schemas["Route"] }) {
+  const [word, tone] = CAUSES[route.cause];
+  return tone ? <Pill tone={tone}>{word}</Pill> : word;
 }
 
 function History({ endpoint }: { endpoint: string }) {
@@ -197,11 +272,16 @@ function History({ endpoint }: { endpoint: string }) {
                   <td className="mono third nowrap">{moment(route.created_at)}</td>
                   <td className="nowrap">
                     <VersionLink name={route.document.model} number={route.document.number} />{" "}
+                    {route.candidate && (
+                      <>
+                        <span className="third">{route.candidate.share ? `${percent(route.candidate.share)} to` : "beside"}</span>{" "}
+                        <VersionLink name={route.candidate.document.model} number={route.candidate.document.number} />{" "}
+                      </>
+                    )}
                     {route.in_force && <Pill tone="ok">in force</Pill>}
                   </td>
                   <td className="nowrap">
-                    {route.cause === "rollback" ? <Pill tone="warn">rolled back</Pill> : "deployed"}{" "}
-                    {route.ungated && <Pill tone="warn">ungated</Pill>}
+                    <RouteCause route={route} /> {route.ungated && <Pill tone="warn">ungated</Pill>}
                   </td>
                   <td className="wrap second">
                     <Linked text={route.reason || "–"} />

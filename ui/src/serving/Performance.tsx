@@ -42,8 +42,7 @@ export function Performance({ endpoint, happened = [] }: { endpoint: string; hap
             <Measured report={items[0].performance} happened={happened} />
           ) : (
             <Empty title="Not measured yet">
-              An answer is judged once its label has come by key and its day has matured:{" "}
-              <code>clew performance {endpoint}</code> measures.
+              An answer is judged once its label has come by key and its day has matured: <code>clew performance {endpoint}</code> measures.
             </Empty>
           )
         }

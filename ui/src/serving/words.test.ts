@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Schemas } from "../api/client";
-import { asked, condition, rollbackTarget } from "./words";
+import { asked, condition, curlOf, rollbackTarget } from "./words";
 
 function status(change: Record<string, unknown>): Schemas["EndpointStatus"] {
   const process = { process: "p", alive: true, state: "serving", message: "", epoch: 2 };
@@ -39,4 +39,15 @@ describe("where a rollback leads", () => {
 
 it("reads a request's row without names", () => {
   expect(asked({ departs: "2013-04-01T12:10:00-04:00", carrier: "UA", tailnum: null })).toBe("2013-04-01 12:10 · UA");
+});
+
+describe("the command that asks", () => {
+  it("has a row that was asked before, quoted for a shell", () => {
+    expect(curlOf("http://127.0.0.1:1", "late", { carrier: "O'Hare" }, [])).toBe(
+      `curl http://127.0.0.1:1/endpoints/late/predict -H 'content-type: application/json' -d '{"rows":[{"carrier":"O'\\''Hare"}]}'`,
+    );
+  });
+  it("names the fields while nothing was asked", () => {
+    expect(curlOf("http://h", "late", undefined, [{ name: "hour", required: true }])).toContain('{"rows":[{"hour":"…"}]}');
+  });
 });

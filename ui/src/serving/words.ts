@@ -32,6 +32,7 @@ export function condition(status: Status): Said {
 export function rollbackTarget(routes: readonly Schemas["Route"][]): Schemas["Route"] | undefined {
   const standing: Schemas["Route"][] = [];
   for (const route of [...routes].reverse()) {
+    // A candidate that is let in or closed changes nothing about who answers.
     if (route.cause === "deploy") standing.push(route);
     else if (route.cause === "rollback") standing.pop();
   }
@@ -45,4 +46,16 @@ export function asked(row: Record<string, unknown>, limit = 7): string {
     .slice(0, limit)
     .map((value) => (typeof value === "string" ? value.replace(/T(\d\d:\d\d).*$/, " $1") : String(value)))
     .join(" · ");
+}
+
+/** A command that asks the endpoint: with a row that was asked before, else with its fields to fill in. */
+export function curlOf(
+  url: string,
+  endpoint: string,
+  row: Record<string, unknown> | undefined,
+  fields: readonly { name: string; required: boolean }[],
+): string {
+  const asks = row ?? Object.fromEntries(fields.map((field) => [field.name, "…"]));
+  const body = JSON.stringify({ rows: [asks] }).replaceAll("'", "'\\''");
+  return `curl ${url}/endpoints/${endpoint}/predict -H 'content-type: application/json' -d '${body}'`;
 }

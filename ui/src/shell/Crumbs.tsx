@@ -11,9 +11,13 @@ const TITLES: Record<string, string> = {
   endpoints: "Endpoints",
   predictions: "Predictions",
   assets: "Assets",
+  rollouts: "Rollouts",
+  monitors: "Monitors",
+  alerts: "Alerts",
+  triggers: "Triggers",
   events: "Events",
 };
-const WITHOUT_PAGE = new Set(["assets", "predictions"]);
+const WITHOUT_PAGE = new Set(["assets", "predictions", "rollouts"]);
 
 /** Where this page stands: `flights / Runs / brisk-heron`. */
 export function Crumbs({ project, path }: { project: string; path: string }) {

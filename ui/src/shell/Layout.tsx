@@ -9,6 +9,7 @@ import { Palette } from "./Palette";
 import { projectRoute } from "./root";
 import { useShortcuts } from "./shortcuts";
 import { ThemeSwitch } from "./ThemeSwitch";
+import { Zoned } from "./Zone";
 import "./shell.css";
 
 export const PAGES = [
@@ -50,7 +51,9 @@ export function Layout() {
           <LiveMark state={live} />
         </header>
         <main id="page" className="page" tabIndex={-1}>
-          <Outlet />
+          <Zoned project={project}>
+            <Outlet />
+          </Zoned>
         </main>
       </div>
       <Palette project={project} open={finding} onOpenChange={setFinding} />

@@ -1,0 +1,78 @@
+"""The page over a loop that has gone round: what is tried, watched, alarmed and retrained, and what a person does about it."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from loop import tell_the_loop
+from playwright.sync_api import Browser, Page, expect
+
+from clew.backend import LocalBackend
+from clew.settings import load_settings
+from clew.testing.server import LiveServer, live_server
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder: Path = tmp_path_factory.mktemp("loop")
+    backend = LocalBackend(replace(load_settings(folder, {"CLEW_PROJECT": "test"}), url=None)).prepare()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # small models, quickly fitted
+        tell_the_loop(backend)
+    backend.dispose()
+    with live_server(folder) as running:
+        yield running
+
+
+def test_an_endpoint_shows_what_it_tries_where_it_stands_and_whether_it_is_safe(page: Page) -> None:
+    page.goto("endpoints/late")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("late answers with late@2, trying late@4")
+    rollout = page.get_by_label("The rollout", exact=True)
+    expect(rollout.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("6[0-9]"))
+    expect(rollout.locator("[aria-current=step]")).to_contain_text("Canary 10 %, 7 days")
+    expect(rollout.locator("[aria-current=step]")).to_contain_text("3 days, 151 answers scored by both")
+    expect(page.get_by_role("img", name=re.compile("Difference in log loss by day.*95 %.*against .0.020"))).to_be_visible()
+    expect(page.get_by_text("at 200 it is rolled back")).to_be_visible()
+    hurt = page.get_by_role("region", name="Does it hurt anyone?").or_(page.locator("section", has_text="Does it hurt anyone?"))
+    expect(hurt.get_by_role("row").filter(has_text="late@4").first).to_contain_text("161")
+
+
+def test_a_rollout_that_was_rolled_back_says_by_whom_and_why(page: Page) -> None:
+    page.goto("endpoints/late")
+    page.get_by_role("row").filter(has_text="rolled back").get_by_role("link", name="rollout").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("late@3 was rolled back from late")
+    expect(page.get_by_role("row").filter(has_text="guard")).to_contain_text("worse: its log loss is higher by 0.892 nats")
+    expect(page.get_by_text("Was late@3 safe?")).to_be_visible()
+
+
+def test_a_rollout_is_paused_resumed_and_ended_for_a_reason(page: Page) -> None:
+    page.goto("endpoints/late")
+    question = page.get_by_role("dialog")
+    page.get_by_role("button", name="Pause…").click()
+    expect(question).to_contain_text("The guard goes on watching")
+    question.get_by_label("Reason").fill("a storm is coming")
+    question.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("has paused trying late@4")
+    expect(page.get_by_role("row").filter(has_text="a storm is coming")).to_contain_text("paused")
+    page.get_by_role("button", name="Resume…").click()
+    question.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(", trying late@4")
+
+
+def test_no_page_of_the_loop_is_wider_than_a_telephone(browser: Browser, server: LiveServer) -> None:
+    context = browser.new_context(base_url=f"{server.url}/projects/{server.project}/", viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    for path in PAGES:
+        page.goto(path)
+        expect(page.locator("main")).not_to_be_empty()
+        page.wait_for_timeout(600)  # what was read is drawn
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+    context.close()
+
+
+PAGES = ["", "endpoints/late"]
