@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+from ledger import Ledger
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -227,24 +230,36 @@ def deploy(story: Story, flights: ModuleType) -> None:
     story.say(f"the endpoint late answers with {status.route.ref} (route {status.route.epoch}); its alias champion moved with it")
 
 
-def replay(story: Story, url: str, serving_url: str, start: datetime, end: datetime, every: int) -> dict[str, float]:
-    """The client process that replays; its progress as a bar."""
-    command = [
-        sys.executable, str(HERE / "replay.py"), "--url", url, "--endpoint-url", serving_url,
-        "--start", start.date().isoformat(), "--end", end.date().isoformat(), "--every", str(every),
-    ]  # fmt: skip
-    bars = Bars(story)
-    days = (end - start).days
-    counts: dict[str, float] = {}
-    with bars.bars, subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as client:
-        bars.started("replaying", days)
-        assert client.stdout is not None
-        for line in client.stdout:
-            counts = json.loads(line)
-            bars.advanced("replaying", f"{counts['day']}: {counts['requests']:,} requests, {counts['failed']} failed")
-    if client.returncode != 0:
-        sys.exit(f"the replay ended with {client.returncode}; {counts.get('failed', 'some')} requests failed")
-    return counts
+class Replayer:
+    """The client process that replays, span after span; its progress as a bar, and what happens meanwhile as lines above it."""
+
+    def __init__(self, story: Story, url: str, serving_url: str) -> None:
+        self._story, self._url, self._serving_url = story, url, serving_url
+        self._goes_on = False
+        self.counts: Counter[str] = Counter()
+        self.ledger = Ledger(url)
+
+    def replay(self, start: datetime, end: datetime, every: int) -> dict[str, float]:
+        """Replay to ``end``; what the client counted in this span."""
+        command = [
+            sys.executable, str(HERE / "replay.py"), "--url", self._url, "--endpoint-url", self._serving_url,
+            "--start", start.isoformat(), "--end", end.isoformat(), "--every", str(every), *(["--goes-on"] if self._goes_on else []),
+        ]  # fmt: skip
+        bars = Bars(self._story)
+        counts: dict[str, float] = {}
+        with bars.bars, subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as client:
+            bars.started("replaying", (end - start).days)
+            assert client.stdout is not None
+            for line in client.stdout:
+                counts = json.loads(line)
+                bars.advanced("replaying", f"{counts['day']}: {counts['requests']:,} requests, {counts['failed']} failed")
+                for told in self.ledger.news():
+                    bars.bars.console.print(f"   {told}", soft_wrap=True)
+        if client.returncode != 0:
+            sys.exit(f"the replay ended with {client.returncode}; {counts.get('failed', 'some')} requests failed")
+        self._goes_on = True
+        self.counts.update({name: value for name, value in counts.items() if name != "day"})
+        return counts
 
 
 def look_at_answers(story: Story, flights: ModuleType, start: datetime, end: datetime) -> None:
@@ -292,7 +307,7 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
         for number in (before, after):
             made = view.revert(number)
             story.say(f"clew revert carrier_delays@{number}: definition, data and online rows together, as carrier_delays@{made.number}")
-        flights.service.deploy(judged, ungated=True, reason="the demo shows a switch under load")
+        flights.service.deploy(judged, ungated=True, now=True, reason="the demo shows a switch under load")
         time.sleep(0.5)  # some answers by this version, to be seen in the count
         flights.service.rollback(reason="back to the refit")
         time.sleep(0.5)
@@ -314,15 +329,15 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exit", action="store_true", help="leave at the end instead of keeping the page open")
-    parser.add_argument("--days", type=int, default=30, help="how many days of April to replay")
+    parser.add_argument("--until", default="2014-01-01", help="the day at which the replay ends, from 2 April 2013 on")
     parser.add_argument("--every", type=int, default=4, help="ask about every n-th flight; 1 asks about all")
     options = parser.parse_args()
     os.chdir(HERE)
     os.environ["CLEW_HOME"] = str(HOME)
     fresh_home()
     story = Story()
-    start = datetime(2013, 4, 1, tzinfo=ZONE)
-    end = start + timedelta(days=options.days)
+    start = datetime(2013, 4, 1, 4, 30, tzinfo=ZONE)  # before the first departure, and past the hour at which a month's retraining falls
+    end = datetime.fromisoformat(options.until).replace(tzinfo=ZONE)
     port = free_port(7340)
     url, serving_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{(serving_port := free_port(port + 1))}"
     with story.chapter(0, "Start: `clew up` on an empty folder, and the flights of 2013 as monthly files"):
@@ -348,6 +363,7 @@ def main() -> None:
 def tell(story: Story, folder: Path, start: datetime, end: datetime, url: str, serving_url: str, every: int) -> None:
     """The chapters, in order; everything goes through the public SDK, to the server."""
     import flights
+    from year import the_year
 
     import clew
 
@@ -361,21 +377,23 @@ def tell(story: Story, folder: Path, start: datetime, end: datetime, url: str, s
         look_at_model(story, flights)
     with story.chapter(4, "Deploy to the endpoint `late`"):
         deploy(story, flights)
-    with story.chapter(
-        5, f"Replay {start:%-d %B} to {end:%-d %B} in event time: every {every}th flight is asked, landings arrive as they happened"
-    ):
-        counts = replay(story, url, serving_url, start, end, every)
+    replayer = Replayer(story, url, serving_url)
+    april = min(end, datetime(2013, 5, 1, tzinfo=ZONE))
+    with story.chapter(5, f"Replay April in event time: every {every}th flight is asked, landings arrive as they happened"):
+        counts = replayer.replay(start, april, every)
         per_request = counts["seconds_asking"] / max(counts["requests"], 1)
         story.say(
             f"{counts['requests']:,} requests answered, none failed, {per_request * 1e3:.1f} ms each over HTTP; {counts['rows']:,} rows arrived"
         )
     with story.chapter(6, "Look: how good was it, does serving agree with training, what made this answer"):
-        look_at_answers(story, flights, start, end)
+        look_at_answers(story, flights, start, april)
     with story.chapter(7, "Revert a view and switch the route under load"):
         import replay as client
 
-        asked = [row for _, rows in client.instants(folder, end - timedelta(days=1), end, 20) for row in rows]
+        asked = [row for _, rows in client.instants(folder, april - timedelta(days=1), april, 20) for row in rows]
         switch_under_load(story, flights, asked)
+    if end > april:
+        the_year(story, replayer, flights, april, end, every)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import polars as pl
-from prepare import read_flights, read_weather  # plain functions that tidy the raw files
+from prepare import read_flights, read_landings, read_weather  # plain functions that tidy the raw files
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 
@@ -21,8 +21,7 @@ def schedule(file: Path) -> pl.LazyFrame:
 
 @clew.dataset(key=FLIGHT, time="landed")
 def landings(file: Path) -> pl.LazyFrame:
-    landed = read_flights(file).filter(pl.col("landed").is_not_null())
-    return landed.select(*FLIGHT, "dest", "tailnum", "landed", "delay", late=pl.col("delay") > 15)
+    return read_landings(file).select(*FLIGHT, "dest", "tailnum", "landed", "delay", "late", "delay_seconds", "late_percent")
 
 
 @clew.dataset(key=["origin", "hour"], time="hour", known="reported")
@@ -78,4 +77,9 @@ def no_worse(challenger: clew.Candidate, champion: clew.Candidate | None, recent
     return result.no_worse_by(0.01) if challenger.same_recipe else result.better()
 
 
-service = clew.endpoint("late", model=late)
+service = clew.endpoint(
+    "late", model=late,
+    rollout=[clew.shadow("2d"), clew.canary(0.10, "7d")], guard=clew.guard(errors=0.01, p95_ms=50, harm=0.02),
+)  # fmt: skip
+quality = clew.monitor("late_quality", service, performance=[log_loss, roc_auc_score], drift=True, skew=True)
+clew.on(clew.any_of(quality.worse, clew.cron("0 4 1 * *", zone="America/New_York")), build=late, name="late_retrain")

@@ -32,6 +32,12 @@ def read_flights(file: Path) -> pl.LazyFrame:
     return flights.select("departs", "carrier", "flight", "origin", "dest", "tailnum", "distance", "published", "landed", "delay")
 
 
+def read_landings(file: Path) -> pl.LazyFrame:
+    """Flights that arrived, and whether they were late; delay and lateness in seconds and percent too, as others want to read them."""
+    landed = read_flights(file).filter(pl.col("landed").is_not_null()).with_columns(late=pl.col("delay") > 15)
+    return landed.with_columns(delay_seconds=pl.col("delay") * 60, late_percent=pl.col("late").cast(pl.Float64) * 100)
+
+
 def _scheduled_arrival(zone_of: dict[str, str]) -> pl.Expr:
     """The scheduled gate arrival: the local clock time that first comes after the departure."""
     clock = pl.duration(hours=pl.col("sched_arr_time") // 100, minutes=pl.col("sched_arr_time") % 100)

@@ -18,13 +18,14 @@ from zoneinfo import ZoneInfo
 import flights
 import httpx
 import polars as pl
-from prepare import NEW_YORK, read_flights, read_weather
+from prepare import NEW_YORK, read_flights, read_landings, read_weather
 from source_data import fetch
 
 import clew
 
 ZONE = ZoneInfo(NEW_YORK)
 KEY = ["departs", "carrier", "flight", "origin"]
+LANDED = [*KEY, "dest", "tailnum", "landed", "delay", "late", "delay_seconds", "late_percent"]
 ASKED = [*KEY, "dest", "tailnum", "distance"]
 
 
@@ -45,19 +46,23 @@ def months_of(start: datetime, end: datetime) -> list[str]:
     return [f"{day:%Y-%m}" for day in months]
 
 
-def arrivals(folder: Path, start: datetime, end: datetime) -> dict[str, pl.DataFrame]:
-    """Per dataset the rows of the months replayed, with ``_at``, the instant at which each became known."""
-    months = months_of(start, end)
+def arrivals(folder: Path, start: datetime, end: datetime, *, goes_on: bool = False) -> dict[str, pl.DataFrame]:
+    """Per dataset the rows that become known up to ``end``, with ``_at``, the instant at which each does.
+
+    Where a replay ``goes_on``, those known by its start are there already; a flight may land in the month after it departed.
+    """
+    months = months_of(start - timedelta(days=1) if goes_on else start, end)
     departures = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months])
+    landed = pl.concat([read_landings(folder / f"flights-{month}.csv").collect() for month in months])
     weather = pl.concat([read_weather(folder / f"weather-{month}.csv").collect() for month in months])
     schedule = departures.select(*KEY, "dest", "tailnum", "distance", "published", _at="published")
-    landed = departures.filter(pl.col("landed").is_not_null()).with_columns(late=pl.col("delay") > 15, _at="landed")
     known = {
         "schedule": schedule,
-        "landings": landed.select(*KEY, "dest", "tailnum", "landed", "delay", "late", "_at"),
+        "landings": landed.select(*LANDED, _at="landed"),
         "weather": weather.with_columns(_at="reported"),
     }
-    return {name: rows.filter(pl.col("_at") <= end).sort("_at") for name, rows in known.items()}
+    fresh = (pl.col("_at") <= end) & ((pl.col("_at") > start) | pl.lit(not goes_on))
+    return {name: rows.filter(fresh).sort("_at") for name, rows in known.items()}
 
 
 def instants(folder: Path, start: datetime, end: datetime, every: int) -> Iterator[tuple[datetime, list[dict[str, object]]]]:
@@ -96,19 +101,22 @@ class Feed:
                 yield name, self._rows[name][first:last]
 
 
-def replay(endpoint_url: str, start: datetime, end: datetime, every: int, *, report_every: timedelta = timedelta(days=1)) -> Counts:
+def replay(
+    endpoint_url: str, start: datetime, end: datetime, every: int, *, goes_on: bool = False, report_every: timedelta = timedelta(days=1)
+) -> Counts:
     """Replay the span; one line of JSON a replayed day on standard output, for whoever watches."""
     folder = fetch(Path(__file__).parent / "data")
     clock, counts = clew.replay(start), Counts()
-    feed = Feed(arrivals(folder, start, end))
+    feed = Feed(arrivals(folder, start, end, goes_on=goes_on))
     next_report = start + report_every
     next_tick = start
     with httpx.Client(base_url=endpoint_url, timeout=30) as client:
         for now, asked in instants(folder, start, end, every):
-            if now >= next_tick:
-                clock.advance(now)
-                next_tick = now + timedelta(hours=1)
             began = time.perf_counter()
+            while next_tick <= now:  # what is due at an hour sees what was known by then, and nothing later
+                counts.rows += feed.append(next_tick)
+                clock.advance(next_tick)
+                next_tick += timedelta(hours=1)
             counts.rows += feed.append(now)
             pushed = time.perf_counter()
             for flight in asked:
@@ -123,6 +131,10 @@ def replay(endpoint_url: str, start: datetime, end: datetime, every: int, *, rep
             if now >= next_report:
                 print(json.dumps({"day": next_report.date().isoformat(), **vars(counts)}), flush=True)
                 next_report += report_every
+        while next_tick < end:
+            counts.rows += feed.append(next_tick)
+            clock.advance(next_tick)
+            next_tick += timedelta(hours=1)
         counts.rows += feed.append(end)
         clock.advance(end)
     print(json.dumps({"day": end.date().isoformat(), **vars(counts)}), flush=True)
@@ -136,10 +148,11 @@ def main() -> None:
     parser.add_argument("--start", default="2013-04-01")
     parser.add_argument("--end", default="2013-05-01")
     parser.add_argument("--every", type=int, default=4, help="ask about every n-th flight")
+    parser.add_argument("--goes-on", action="store_true", help="go on where an earlier replay ended")
     options = parser.parse_args()
     start, end = (datetime.fromisoformat(text).replace(tzinfo=ZONE) for text in (options.start, options.end))
     os.environ["CLEW_URL"] = options.url
-    counts = replay(options.endpoint_url, start, end, options.every)
+    counts = replay(options.endpoint_url, start, end, options.every, goes_on=options.goes_on)
     sys.exit(1 if counts.failed else 0)
 
 

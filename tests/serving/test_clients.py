@@ -16,11 +16,13 @@ from serving_process import serving, wait
 import clew
 from clew import backend as backends
 from clew.backend import LocalBackend
-from clew.catalog.schema import AssetVersion
-from clew.definitions import EndpointDefinition
+from clew.catalog import service as catalog
+from clew.catalog.schema import AssetVersion, DefinitionDraft
+from clew.definitions import EndpointDefinition, GateDefinition, definition_digest, kind_of, to_document
 from clew.errors import Conflict, Invalid, Unavailable
 from clew.sdk.endpoints import Endpoint
 from clew.serving import service
+from clew.serving.commands import _deploy_by_hand, endpoint_of
 
 Register = Callable[..., AssetVersion]
 
@@ -95,6 +97,36 @@ def test_the_commands_deploy_list_explain_and_roll_back(endpoint: Endpoint, sqli
     assert back.stdout.startswith("late serves late@1, epoch 3: no serving process runs"), back.stderr
     unknown = run(sqlite_backend, "explain", "p_nonsense")
     assert (unknown.returncode, "no prediction id" in unknown.stderr) == (1, True)
+
+
+def test_a_slip_makes_no_endpoint_where_the_project_declares_some(endpoint: Endpoint, sqlite_backend: LocalBackend) -> None:
+    arguments = ("deploy", "late@2", "--ungated", "--reason", "a try", "--endpoint", "lote")
+    assert endpoint_of(sqlite_backend, "late", "lote") == "lote", "no file declares an endpoint, so names are free"
+    declare(sqlite_backend, EndpointDefinition("late", "late"))
+    refused = run(sqlite_backend, *arguments)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no endpoint 'lote' is declared; there are late. --new makes one of that name" in " ".join(refused.stderr.split())
+    assert [one.name for one in sqlite_backend.call(service.list_endpoints).items] == ["late"]
+    done = run(sqlite_backend, *arguments, "--new")
+    assert done.stdout.startswith("lote serves late@2"), done.stderr
+    assert endpoint_of(sqlite_backend, "late", "lote") == "lote", "it is there by now"
+
+
+def test_serving_a_version_by_hand_asks_its_gate(endpoint: Endpoint, sqlite_backend: LocalBackend) -> None:
+    declare(sqlite_backend, GateDefinition("fair", "late", "training"), EndpointDefinition("late", "late"))
+    refused = run(sqlite_backend, "serve", "late@2", "--port", "0")
+    assert refused.returncode == 1
+    words = " ".join(refused.stderr.split())
+    assert "late@2 has not been through the gate 'fair'" in words
+    assert "`clew serve late@2 --ungated`" in words
+    assert sqlite_backend.call(service.endpoint_status, "late").endpoint.number == 1
+    _deploy_by_hand(sqlite_backend, "late", "late@2", ungated=True)
+    assert sqlite_backend.call(service.endpoint_status, "late").endpoint.number == 2
+
+
+def declare(backend: LocalBackend, *definitions: EndpointDefinition | GateDefinition) -> None:
+    drafts = [DefinitionDraft(kind_of(one), one.name, definition_digest(one), to_document(one)) for one in definitions]
+    backend.call(catalog.apply_definitions, drafts)
 
 
 def test_a_row_may_hold_times(endpoint: Endpoint) -> None:

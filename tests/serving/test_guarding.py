@@ -81,4 +81,4 @@ def test_a_guard_that_watches_nothing_closes_for_broken_bounds_only() -> None:
 def test_a_guard_says_what_it_saw() -> None:
     guard = LocalGuard(GuardDefinition(errors=0.01))
     assert guard.observe(Trial(0.5, None, 1, "first")) is None
-    assert guard.observe(Trial(0.5, None, 1, "second")) == "2 of 2 rows failed, where 1.00% may; the last: second"
+    assert guard.observe(Trial(0.5, None, 1, "second")) == "2 of 2 rows failed, where 1.00 % may; the last: second"

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from live_routes import a_live_route, a_route
 
+from clew.clock import from_micros
 from clew.definitions import GuardDefinition
 from clew.errors import OutOfBounds, Unavailable
 from clew.serving.app import Front
+from clew.serving.guarding import LocalGuard, Trial
 from clew.serving.prediction_log import decode_id, read_frame
 from clew.serving.records import Record, decode_record
 from clew.serving.runtime import DirectSource, LiveModel
@@ -116,8 +119,9 @@ def test_the_champion_answers_what_a_candidate_cannot_and_the_guard_closes_it(
     assert {one["model"] for one in answers} == {"late@1"}
     assert says in candidate.closed
     assert front.live["late"].candidate is None
-    ((route, reason),) = front.take_closed()
-    assert (route.epoch, reason) == (1, candidate.closed)
+    (closed,) = front.take_closed()
+    assert (closed.route.epoch, closed.reason) == (1, candidate.closed)
+    assert from_micros(closed.event_time) in [datetime.fromisoformat(a_row(second)["at"]) for second in range(20)]
     assert front.take_closed() == []
     first = logged(front, answers[0])
     assert first.other is not None
@@ -181,11 +185,20 @@ def test_a_slow_candidate_is_closed(front: Front, client: httpx.Client) -> None:
         return matrix[:, 0] / 4
 
     candidate = put(front, tried(slow, guard=GuardDefinition(p95_ms=10)))
-    for second in range(10):
+    for second in range(60):
         ask(client, a_row(second))
         if candidate.closed:
             break
     assert "took longer than 10 ms" in candidate.closed
+
+
+def test_a_busy_machine_and_the_first_rows_are_not_held_against_a_candidate() -> None:
+    guard = LocalGuard(GuardDefinition(p95_ms=10))
+    for _ in range(20):
+        assert guard.observe(Trial(0.5, 0.5, 90_000)) is None  # it reads every entity for the first time
+    for _ in range(100):
+        assert guard.observe(Trial(0.5, 0.5, 90_000, champion_us=50_000)) is None
+    assert any(guard.observe(Trial(0.5, 0.5, 90_000, champion_us=1_000)) for _ in range(10))
 
 
 def test_shifted_scores_close_a_candidate(front: Front, client: httpx.Client) -> None:

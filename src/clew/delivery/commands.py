@@ -25,13 +25,14 @@ def deploy(
     reason: Annotated[str, typer.Option(help="Why; needed with --ungated.")] = "",
     without_bounds: Annotated[bool, typer.Option("--without-bounds", help="With --ungated: without the bounds declared today.")] = False,
     now: Annotated[bool, typer.Option("--now", help="At once, without the steps that the endpoint declares.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Make the endpoint, which no file declares.")] = False,
 ) -> None:
     """Bring a model version behind an endpoint by its declared steps; at once where it declares none, or with --now."""
     from clew.delivery.deploying import deploy as run
     from clew.serving.commands import endpoint_of, show_status
 
     backend = current()
-    name = endpoint or endpoint_of(backend, reference.partition("@")[0])
+    name = endpoint_of(backend, reference.partition("@")[0], endpoint, new=new)
     show_status(run(backend, name, reference, ungated=ungated, reason=reason, now=now, bounds=not without_bounds))
 
 
@@ -66,7 +67,7 @@ def rollouts(
 
 def _step(rollout: Rollout) -> str:
     step = rollout.at_step
-    share = f" {step.share:.0%}" if step.share else ""
+    share = f" {step.share * 100:.0f} %" if step.share else ""
     return f"{rollout.step + 1} of {len(rollout.steps)}: {step.kind}{share} for {step.duration}"
 
 
@@ -119,7 +120,9 @@ def _show(rollout: Rollout) -> None:
 
 def propose(
     model: Annotated[str, typer.Argument(help="A model's name.", autocompletion=console.complete_assets("model"))],
-    changes: Annotated[list[str], typer.Option("--set", help="What to change: late_training.last=30d, late.max_leaf_nodes=15.")],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="What to change: late_training.last=30d, late.max_leaf_nodes=15.")
+    ] = None,
     files: Annotated[list[Path] | None, typer.Option("--file", "-f", help="A file with definitions; [tool.clew] files else.")] = None,
     roll_out: Annotated[bool, typer.Option(help="Send what the gate lets through on its way behind the model's endpoints.")] = True,
 ) -> None:
@@ -128,7 +131,7 @@ def propose(
     from clew.sdk.files import load_files
 
     load_files(current().settings, files or ())
-    pairs = dict(one.partition("=")[::2] for one in changes)
+    pairs = dict(one.partition("=")[::2] for one in changes or ())
     if not all(pairs.values()):
         raise Invalid("--set takes asset.field=value, such as --set late_training.last=30d")
     version = verbs.propose(model, pairs, roll_out=roll_out)

@@ -24,7 +24,7 @@ from clew.serving import service as serving
 from clew.serving.pairs import matured_pairs
 from clew.serving.routing import find_endpoint, get_route, routes_of
 from clew.serving.schema import Route
-from clew.storage.events import emit
+from clew.storage.events import emit, read_events
 
 __all__ = [
     "all_open", "begin", "declared", "end", "follow", "get", "listed", "open_rollout", "pause", "progress", "promote", "resume", "until_next_look",
@@ -155,7 +155,7 @@ def _ask_serving(context: Context, rollout: Rollout) -> Route:
 
 def _step_words(rollout: Rollout) -> str:
     step = rollout.at_step
-    what = step.kind if step.kind == "shadow" else f"canary of {step.share:.0%}"
+    what = step.kind if step.kind == "shadow" else f"canary of {step.share * 100:.0f} %"
     return f"step {rollout.step + 1} of {len(rollout.steps)}, {what} for {step.duration}"
 
 
@@ -183,18 +183,19 @@ def follow(context: Context, rollout: Rollout) -> Rollout:
         route for route in history if route.epoch > first.epoch and (route.candidate is None or route.candidate.salt != rollout.id)
     )
     if after.cause == "closed":
-        return _ended(context, rollout, "rolled back", after.reason, _closer(context, after))
+        by, at = _closer(context, after)
+        return _ended(context if at is None else replace(context, now=min(at, context.now)), rollout, "rolled back", after.reason, by)
     return _ended(context, rollout, "superseded", f"{after.ref} was deployed: {after.reason}", after.created_by)
 
 
-def _closer(context: Context, route: Route) -> str:
-    from clew.storage.events import read_events
-
+def _closer(context: Context, route: Route) -> tuple[str, datetime | None]:
+    """Who closed the candidate that a route is without, and the event time of the row at which a guard did."""
     with context.reading() as inside:
         for event in read_events(inside, limit=1_000, newest_first=True).items:
             if event.kind == "candidate.closed" and event.subject == route.endpoint and event.body.get("epoch") == route.epoch:
-                return _GUARD if event.body.get("by") == "guard" else route.created_by
-    return route.created_by
+                at = event.body.get("event_time")
+                return (_GUARD if event.body.get("by") == "guard" else route.created_by), None if at is None else datetime.fromisoformat(at)
+    return route.created_by, None
 
 
 def progress(context: Context, rollout: Rollout) -> Rollout:

@@ -16,7 +16,7 @@ from clew.catalog import service as catalog
 from clew.clock import wall_now
 from clew.definitions import MonitorDefinition, from_document
 from clew.delivery import rollouts, triggers
-from clew.delivery.schema import Advance, schedules
+from clew.delivery.schema import Advance, Rollout, schedules
 from clew.errors import Conflict
 from clew.monitoring.due import next_look
 from clew.monitoring.looking import look
@@ -43,6 +43,7 @@ def advance(context: Context, to: datetime) -> Advance:
         raise Conflict(f"event time of {project.slug!r} is {now.isoformat()} already and only moves forwards")
     context = replace(context, now=now)
     context.run_write(reconcile)
+    _follow_routes(context)
     while True:
         waiting = _waiting(context) if replays else ()
         if waiting:
@@ -55,6 +56,19 @@ def advance(context: Context, to: datetime) -> Advance:
         if replays:
             _move(context, context.now)
         _do(context, kind, subject)
+
+
+def _follow_routes(context: Context) -> None:
+    """End the rollouts whose candidate has left its route by a guard's word or a person's, without waiting for their next look."""
+    with context.reading() as inside:
+        left = [one for one in rollouts.all_open(inside) if not _is_tried(inside, one)]
+    for rollout in left:
+        rollouts.follow(context, rollout)
+
+
+def _is_tried(context: Context, rollout: Rollout) -> bool:
+    candidate = get_route(context, rollout.endpoint, find_endpoint(context, rollout.endpoint).epoch).candidate
+    return candidate is not None and candidate.salt == rollout.id
 
 
 def reconcile(context: Context) -> None:

@@ -1,5 +1,6 @@
 """The server's part in delivery: event time goes on, and builds that are asked for are handed to worker processes, one at a time."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -13,7 +14,7 @@ from clew.backend import LocalBackend
 from clew.clock import wall_now
 from clew.delivery import scheduling
 from clew.delivery import service as delivery
-from clew.errors import ClewError
+from clew.errors import ClewError, Conflict
 from clew.operations import operation_of
 from clew.storage import jobs as queue
 from clew.storage.holders import new_holder
@@ -24,6 +25,7 @@ __all__ = ["Delivery"]
 _POLL_SECONDS = 0.1
 _ADVANCE_SECONDS = 1.0
 _RENEW_SECONDS = 5.0
+_END_SECONDS = 10.0
 _TAIL = 4_000
 _log = logging.getLogger("clew.server.delivery")
 
@@ -112,7 +114,12 @@ class Delivery:
                 return
             except subprocess.TimeoutExpired:
                 values = {"job_id": job.id, "token": job.token}
-                self._backend.run(operation_of(delivery.renew_job), values, project=job.project)
+                try:
+                    self._backend.run(operation_of(delivery.renew_job), values, project=job.project)
+                except Conflict:  # the worker has said its word and is about to end, or another attempt has the job
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.wait(_END_SECONDS)
+                    return
 
     def _environment(self, job: Job, folder: Path) -> dict[str, str]:
         """What a worker gets: the server's address and a token, no address of a database, and a folder of its own."""

@@ -20,9 +20,8 @@ from clew.serving.prediction_log import PredictionLog
 from clew.serving.records import Other, Record, encode_record
 from clew.serving.requests import MAX_BODY_BYTES, decode_json
 from clew.serving.runtime import LiveModel, LiveRoute
-from clew.serving.schema import Route as RouteOf
 from clew.serving.statistics import Statistics, exposition
-from clew.serving.trying import LiveCandidate, Scored
+from clew.serving.trying import Closed, LiveCandidate, Scored
 
 __all__ = ["Front", "Given", "create_app"]
 
@@ -77,7 +76,7 @@ class Front:
         self.predictions = predictions
         self.statistics = statistics
         self._best_effort = best_effort
-        self._closed: list[tuple[RouteOf, str]] = []
+        self._closed: list[Closed] = []
 
     def find(self, name: str) -> LiveRoute:
         live = self.live.get(name)
@@ -126,9 +125,9 @@ class Front:
         latency_us = (time.perf_counter_ns() - began) // 1_000
         paired = []
         for row, answer, scored in zip(rows, answers, await scoring, strict=True):
-            reason = None if tried.closed else tried.observe(scored, answer.probability)
+            reason = None if tried.closed else tried.observe(scored, answer.probability, latency_us)
             if reason is not None:
-                self.close_candidate(live, tried, reason)
+                self.close_candidate(live, tried, reason, live.event_time(row))
             if scored.probability is None or tried.closed or not tried.answers(row):
                 paired.append(answer.beside(_other(scored, tried)))
             else:
@@ -136,17 +135,17 @@ class Front:
                 paired.append(_Answer(tried.model, scored.features, scored.missing, scored.probability, champion))
         return paired
 
-    def close_candidate(self, live: LiveRoute, tried: LiveCandidate, reason: str) -> None:
+    def close_candidate(self, live: LiveRoute, tried: LiveCandidate, reason: str, event_time: int) -> None:
         """The champion answers all from the next row on; whoever follows the routes hears of it by ``take_closed``."""
         tried.close(reason)
         name = live.document.endpoint
         if self.live.get(name) is live:
             self.live[name] = live.without_candidate()
-        self._closed.append((live.route, reason))
+        self._closed.append(Closed(live.route, reason, event_time))
         log.warning("the candidate %s of %s is closed: %s", tried.model.name, name, reason)
 
-    def take_closed(self) -> list[tuple[RouteOf, str]]:
-        """The routes whose candidates were closed since the last call, each with the reason."""
+    def take_closed(self) -> list[Closed]:
+        """The routes whose candidates were closed since the last call."""
         closed, self._closed = self._closed, []
         return closed
 

@@ -8,7 +8,7 @@ import typer
 
 from clew import console
 from clew.backend import Backend, current
-from clew.errors import Invalid
+from clew.errors import Invalid, Refused
 from clew.serving.schema import Answer, EndpointStatus, Route
 
 __all__ = ["COMMANDS", "endpoint_of", "show_status"]
@@ -19,30 +19,59 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 7341,
     best_effort: Annotated[bool, typer.Option(help="Answer even where the disk has no room for the prediction log.")] = False,
+    ungated: Annotated[bool, typer.Option("--ungated", help="A version of a gated model that its gate has not passed.")] = False,
 ) -> None:
-    """Serve one endpoint alone, in this process, until Ctrl-C."""
+    """Serve one endpoint alone, in this process, until Ctrl-C; or a model's version, which is then deployed first."""
     import logging
 
     from clew.serving.process import ServeOptions
     from clew.serving.process import serve as run
-    from clew.serving.service import deploy_ungated
     from clew.settings import load_settings
 
     endpoint, at, _ = name.partition("@")
     if at:
-        current().call(deploy_ungated, endpoint, name, "served by hand with `clew serve`")
+        endpoint = endpoint_of(current(), endpoint)
+        _deploy_by_hand(current(), endpoint, name, ungated=ungated)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     console.note(f"{endpoint} answers at http://{host}:{port}/endpoints/{endpoint}/predict; Ctrl-C ends it")
     run(load_settings(), ServeOptions(host, port, [endpoint], best_effort))
 
 
-def endpoint_of(backend: Backend, model: str) -> str:
-    """The one endpoint of a model; of its name where none is declared."""
-    from clew.catalog.service import list_definitions
+def _deploy_by_hand(backend: Backend, endpoint: str, reference: str, *, ungated: bool) -> None:
+    """A version of a model without gates is served as it is; one of a gated model only where its gate has passed it, or when told to."""
+    from clew.catalog import service as catalog
+    from clew.serving.service import deploy, deploy_ungated
 
-    found = [one.name for one in backend.call(list_definitions, "endpoint").items if one.document.get("model") == model]
+    version = backend.call(catalog.resolve, reference)
+    gates = [one for one in backend.call(catalog.list_definitions, "gate").items if one.document.get("model") == version.name]
+    judged = backend.call(catalog.list_verdicts, version.name, version.number).items
+    if ungated or not (gates or judged):
+        backend.call(deploy_ungated, endpoint, str(version.ref), "served by hand with `clew serve`")
+        return
+    try:
+        backend.call(deploy, endpoint, str(version.ref), "served by hand with `clew serve`")
+    except Refused as error:
+        raise Refused(f"{error.message}. To serve it here all the same: `clew serve {version.ref} --ungated`", **error.details) from error
+
+
+def endpoint_of(backend: Backend, model: str, named: str | None = None, *, new: bool = False) -> str:
+    """The endpoint that is ``named``, else the one of the model, or one of its name where none is declared.
+
+    Raises ``Invalid`` for a name that is neither declared nor served yet in a project that declares endpoints, unless it is to be
+    ``new``: a slip would make an endpoint that nobody asks.
+    """
+    from clew.catalog.service import list_definitions
+    from clew.serving.service import list_endpoints
+
+    declared = {one.name: one.document.get("model") for one in backend.call(list_definitions, "endpoint").items}
+    if named is not None:
+        known = {*declared, *(one.name for one in backend.call(list_endpoints).items)}
+        if declared and named not in known and not new:
+            raise Invalid(f"no endpoint {named!r} is declared; there are {', '.join(sorted(known))}. --new makes one of that name")
+        return named
+    found = sorted(name for name, of in declared.items() if of == model)
     if len(found) > 1:
-        raise Invalid(f"{model} is served by {', '.join(sorted(found))}; say which with --endpoint")
+        raise Invalid(f"{model} is served by {', '.join(found)}; say which with --endpoint")
     return found[0] if found else model
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from clew.backend import Backend
-from clew.clock import wall_now
+from clew.clock import from_micros, wall_now
 from clew.errors import ClewError
 from clew.serving import service
 from clew.serving.app import Front
 from clew.serving.loading import Kept, load
 from clew.serving.runtime import LiveRoute
 from clew.serving.schema import Acknowledgement, Minute, Route
+from clew.serving.trying import Closed
 from clew.settings import Settings
 
 __all__ = ["Follower"]
@@ -44,7 +45,7 @@ class Follower:
         self._said: dict[str, Acknowledgement] = {}
         self._unsaid: list[Acknowledgement] = []
         self._failed: dict[tuple[str, int], float] = {}
-        self._closed: dict[str, tuple[int, str]] = {}
+        self._closed: dict[str, Closed] = {}
         self._next_report = 0.0
         self._reporting = asyncio.Lock()
 
@@ -53,7 +54,7 @@ class Follower:
         for kept in self._kept.last_good():
             route = kept.route
             if kept.closed is not None:
-                self._closed[route.endpoint] = route.epoch, kept.closed
+                self._closed[route.endpoint] = Closed(route, kept.closed, kept.closed_at)
             if self._only and route.endpoint not in self._only:
                 continue
             try:
@@ -99,11 +100,12 @@ class Follower:
 
     async def _tell_closed(self, backend: Backend) -> None:
         """A candidate that the guard closed stays closed here, through a restart too; the others hear of it by the next route."""
-        for route, reason in self._front.take_closed():
-            self._closed[route.endpoint] = route.epoch, reason
-            await asyncio.to_thread(self._kept.keep, route, reason)
-        for endpoint, (epoch, reason) in list(self._closed.items()):
-            await asyncio.to_thread(backend.call, service.close_candidate, endpoint, epoch, reason, "guard")
+        for closed in self._front.take_closed():
+            self._closed[closed.route.endpoint] = closed
+            await asyncio.to_thread(self._kept.keep, closed.route, closed.reason, closed.event_time)
+        for endpoint, closed in list(self._closed.items()):
+            at = from_micros(closed.event_time) if closed.event_time else None
+            await asyncio.to_thread(backend.call, service.close_candidate, endpoint, closed.route.epoch, closed.reason, "guard", at)
             del self._closed[endpoint]
 
     def _is_news(self, endpoint: str, epoch: int) -> bool:

@@ -32,10 +32,12 @@ _FILES = "files"
 
 @dataclass(frozen=True)
 class KeptRoute:
-    """A route as it is kept on disk; ``closed`` is why its candidate, which it is kept without, was closed by this process's guard."""
+    """A route as it is kept on disk; ``closed`` is why its candidate, which it is kept without, was closed by this process's guard,
+    ``closed_at`` the event time of the row that did it."""
 
     route: Route
     closed: str | None = None
+    closed_at: int = 0
 
 
 class Kept:
@@ -49,10 +51,10 @@ class Kept:
         """The routes that were served last, by endpoint."""
         return [msgspec.json.decode(path.read_bytes(), type=KeptRoute) for path in sorted(self.folder.glob("*/route.json"))]
 
-    def keep(self, route: Route, closed: str | None = None) -> None:
+    def keep(self, route: Route, closed: str | None = None, closed_at: int = 0) -> None:
         """Make a route the last good one of its endpoint; it must have been loaded. ``closed`` is why its candidate was closed here."""
         path = self.folder / route.endpoint / "route.json"
-        _write(path, msgspec.json.encode(KeptRoute(route if closed is None else replace(route, candidate=None), closed)))
+        _write(path, msgspec.json.encode(KeptRoute(route if closed is None else replace(route, candidate=None), closed, closed_at)))
 
     def model(self, digest: str, backend: "Backend | None") -> Path:
         """The model's file, fetched where it is not here yet."""

@@ -182,10 +182,11 @@ def _check_same_question(champion: RouteDocument, candidate: RouteDocument) -> N
 
 
 @operation("POST /projects/{project}/endpoints/{name}/candidate/close", permission="serving.report", kind="staged")
-def close_candidate(context: Context, name: str, epoch: int, reason: str, cause: str = "") -> Route:
+def close_candidate(context: Context, name: str, epoch: int, reason: str, cause: str = "", at: datetime | None = None) -> Route:
     """End the trial of the candidate that the route of this epoch has; the champion answers all. Without one, the route that there is.
 
-    A serving process says so of a candidate that its guard has closed already (``cause`` is then ``guard``).
+    A serving process says so of a candidate that its guard has closed already: ``cause`` is then ``guard``, and ``at`` the event time of
+    the row that did it.
     """
     with context.reading() as inside:
         current = get_route(inside, name, endpoint_row(inside, name).epoch)
@@ -193,7 +194,7 @@ def close_candidate(context: Context, name: str, epoch: int, reason: str, cause:
     tried, meant = current.candidate, asked.candidate
     if tried is None or meant is None or tried.ref != meant.ref or tried.salt != meant.salt:
         return brief(current)  # it is closed, or promoted, or another one is tried by now
-    event = {"version": str(tried.ref), "salt": tried.salt, "reason": reason, "by": cause or "person"}
+    event = {"version": str(tried.ref), "salt": tried.salt, "reason": reason, "by": cause or "person", "event_time": at}
     return _put_route(
         context, current.document, "closed", reason, ungated=current.ungated, after=current.epoch, also=("candidate.closed", event)
     )

@@ -5,15 +5,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from clew.errors import ClewError, OutOfBounds, Unavailable
 from clew.serving.guarding import LocalGuard, Trial
 from clew.serving.runtime import LiveModel
-from clew.serving.schema import Candidate
+from clew.serving.schema import Candidate, Route
 from clew.serving.splitting import falls_to_candidate
 
-__all__ = ["LiveCandidate", "Scored"]
+__all__ = ["Closed", "LiveCandidate", "Scored"]
 
 _SHORTEST_SECONDS = 1.0
 _PATIENCE = 20
@@ -31,6 +31,14 @@ class Scored:
     bounds: bool = False
     unavailable: bool = False
     """What it needs could not be reached, which is nobody's fault here and no ground to close it."""
+
+
+class Closed(NamedTuple):
+    """A route whose candidate the guard has closed, why, and the event time of the row that did it, in microseconds; 0 for none."""
+
+    route: Route
+    reason: str
+    event_time: int
 
 
 class LiveCandidate:
@@ -70,11 +78,11 @@ class LiveCandidate:
         except RuntimeError as error:  # closed while the request was under way
             return [_failed(began, str(error))] * len(rows)
 
-    def observe(self, scored: Scored, champion: float) -> str | None:
+    def observe(self, scored: Scored, champion: float, champion_us: int) -> str | None:
         """Tell the guard of one row; why the candidate must be closed, or ``None``."""
         if scored.unavailable:
             return None
-        return self._guard.observe(Trial(champion, scored.probability, scored.latency_us, scored.error, scored.bounds))
+        return self._guard.observe(Trial(champion, scored.probability, scored.latency_us, scored.error, scored.bounds, champion_us))
 
     def close(self, reason: str) -> None:
         """Let it score no more; a row that it computes just now is not waited for."""

@@ -19,7 +19,9 @@ _COLUMNS = 4
 
 def runs(
     run: Annotated[str | None, typer.Argument(help="A run's id; without one, the newest runs are listed.")] = None,
-    filter: Annotated[str | None, typer.Option("--filter", "-f", help="Only runs for which this holds, such as: metrics.auc > 0.7 and params.lr < 0.2")] = None,  # noqa: A002
+    filter: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option("--filter", "-f", help="Only runs for which this holds, such as: metrics.auc > 0.7 and params.lr < 0.2")
+    ] = None,
     order: Annotated[str, typer.Option(help="A field to sort by, with - from high to low: -metrics.auc")] = "-started",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many runs at most.")] = 20,
     log: Annotated[bool, typer.Option("--log", help="Print what the run printed.")] = False,

@@ -1905,7 +1905,8 @@ export interface components {
          * DatasetDetails
          * @description What a dataset's version holds. ``tail_sequence`` is the last appended row that is in it.
          *
-         *         ``expectations`` and ``bounds`` are the rules that its newest rows were held against, and that rows appended to it are.
+         *         ``expectations`` and ``bounds`` are the rules that its newest rows were held against, and that rows appended to it are. ``code`` is
+         *         what the function could reach that read its newest file, by name with digests.
          */
         DatasetDetails: {
             added_rows: number;
@@ -1914,6 +1915,9 @@ export interface components {
                     number | null,
                     number | null
                 ];
+            };
+            code: {
+                [key: string]: string;
             };
             columns: components["schemas"]["Column"][];
             expectations: components["schemas"]["Expectations"] | null;
@@ -4069,6 +4073,9 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    code?: {
+                        [key: string]: string;
+                    } | null;
                     definition: components["schemas"]["DatasetDefinition"];
                     definition_digest: string;
                     expectations?: components["schemas"]["Expectations"] | null;
@@ -4668,6 +4675,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    at?: string | null;
                     cause?: string;
                     epoch: number;
                     reason: string;
