@@ -44,7 +44,7 @@ def test_nothing_broken_is_nothing_said() -> None:
         (ColumnExpectation(one_of=("a", "b")), "must be one of a, b"),
         (ColumnExpectation(nulls=0), "must have a value"),
         (ColumnExpectation(between=(0, 1)), "must be between 0 and 1, and is String, no number"),
-        (ColumnExpectation(nulls=0.25), "at most 25.00% may be missing"),
+        (ColumnExpectation(nulls=0.25), "at most 25.00 % may be missing"),
     ],
 )
 def test_each_rule_is_checked(rules: ColumnExpectation, rule: str) -> None:
@@ -79,7 +79,7 @@ def test_rows_keep_the_rules_that_were_inferred_from_them() -> None:
     assert rules.columns["flights"].between == (0.0, 400.0)
     assert rules.columns["tailnum"].one_of is None
     assert rules.columns["temp"].nulls == 1.0
-    assert rules.columns["temp"].seen == "30 to 30, 50.00% missing"
+    assert rules.columns["temp"].seen == "30 to 30, 50.00 % missing"
 
 
 def test_a_column_with_declared_bounds_gets_no_range_beside_them() -> None:

@@ -178,7 +178,7 @@ def test_no_rows_or_no_reference_are_not_enough_data() -> None:
 
 def test_all_missing_is_missing() -> None:
     found = at_a_quarter(12, 12)
-    assert found.word == "missing" and "nothing known for 12 of 12 rows, where up to 2.0% may be expected" in found.summary
+    assert found.word == "missing" and "nothing known for 12 of 12 rows, where up to 2.0 % may be expected" in found.summary
 
 
 @pytest.mark.parametrize(("age", "word"), [(2.9, "safe"), (3.1, "missing")])

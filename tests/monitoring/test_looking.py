@@ -104,7 +104,7 @@ def test_a_healthy_window_after_it_is_safe_with_threshold_unit_and_rate(season: 
     season.serve(SERVED, SERVED + 57 * DAY)
     season.declare(PERFORMANCE)
     found = looks(season, at=SERVED + 57 * DAY)[-1]
-    assert found.word == "safe" and "worse from" in found.summary and "5% in a run of 3 looks" in found.summary
+    assert found.word == "safe" and "worse from" in found.summary and "5 % in a run of 3 looks" in found.summary
     loss = found.figures["metrics"]["log_loss"]
     assert loss["threshold"] > loss["reference"] and loss["level"] == pytest.approx(0.05 / 3 / 2)
     assert (found.figures["reference_weeks"], found.figures["window_weeks"]) == (8, 4)

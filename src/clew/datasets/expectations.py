@@ -177,7 +177,7 @@ def _allowed_nulls(share: float, rows: int) -> int:
 
 
 def _null_rule(share: float) -> str:
-    return "must have a value" if share == 0 else f"at most {share:.2%} may be missing"
+    return "must have a value" if share == 0 else f"at most {share * 100:.2f} % may be missing"
 
 
 def _range_rule(between: tuple[float | None, float | None]) -> str:
@@ -222,7 +222,7 @@ def _infer_column(column: "pl.Series", *, required: bool, bounded: bool) -> Colu
     nulls = column.null_count() / max(column.len(), 1)
     share = 0.0 if required else _round_up(min(1.0, 4 * nulls + 3 / max(column.len(), 1)))
     between = one_of = None
-    seen = [f"{nulls:.2%} missing"] if nulls else []
+    seen = [f"{nulls * 100:.2f} % missing"] if nulls else []
     values = column.drop_nulls()
     if column.dtype.is_numeric() and values.len():
         finite = values.filter(values.is_finite()) if column.dtype.is_float() else values

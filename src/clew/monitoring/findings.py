@@ -166,7 +166,7 @@ def _performance_in_words(word: Word, figures: dict[str, Any]) -> str:
         limit = "" if one["threshold"] is None else f", worse from {one['threshold']:.3f} on"
         told.append(measured + against + limit)
     counted = f"{figures['days']} days, {figures['rows']:,} rows"
-    rule = f"by weeks, {figures['rate']:.0%} in a run of {figures['looks']} looks"
+    rule = f"by weeks, {figures['rate'] * 100:.0f} % in a run of {figures['looks']} looks"
     weeks = ""
     if word == "not enough data yet":
         weeks = (
@@ -288,14 +288,14 @@ def _told(
 
 def _drift_in_words(one: dict[str, Any], figures: dict[str, Any]) -> str:
     effect = "" if one["impact"] is None else f", which moves the mean score by {one['impact']:+.3f}"
-    shown = f"{one['moved']:.0%} of its rows lie elsewhere than in training{effect}"
-    rule = f"by weeks since {one['since']:%Y-%m-%d}, threshold {figures['threshold']:g} at {figures['rate']:.0%} a run"
+    shown = f"{one['moved'] * 100:.0f} % of its rows lie elsewhere than in training{effect}"
+    rule = f"by weeks since {one['since']:%Y-%m-%d}, threshold {figures['threshold']:g} at {figures['rate'] * 100:.0f} % a run"
     return f"{one['feature']}: {shown}; {rule}"
 
 
 def _all_drift_in_words(word: Word, told: list[dict[str, Any]], figures: dict[str, Any]) -> str:
     changed = [one["feature"] for one in told if one["word"] == "changed"]
-    rule = f"{figures['weeks']} weeks, evidence of {figures['threshold']:g} needed, {figures['rate']:.0%} a run for all columns together"
+    rule = f"{figures['weeks']} weeks, evidence of {figures['threshold']:g} needed, {figures['rate'] * 100:.0f} % a run for all columns together"
     if changed:
         named = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         return f"changed: {named}, by their impact on the score; {rule}"
@@ -349,7 +349,7 @@ def missing(span: Span, rates: Sequence[MissingRate], stale: Sequence[Stale], *,
     word: Word = "missing" if gone else "safe" if any(one["word"] == "safe" for one in told.values()) else "not enough data yet"
     summary = f"{word}: " + (
         "; ".join(f"{one['subject']}: {one['why']}" for one in gone) if gone
-        else f"nothing more than in the reference; {rate:.0%} a run" if word == "safe"
+        else f"nothing more than in the reference; {rate * 100:.0f} % a run" if word == "safe"
         else "no rows, and nothing with a limit on its age"
     )  # fmt: skip
     causes = tuple(Cause(one["subject"], "missing", one["why"]) for one in gone)
@@ -367,7 +367,7 @@ def _rate_word(one: MissingRate, level: float) -> dict[str, Any]:
     p_value = float(stats.binom.sf(one.missing - 1, one.rows, one.expected))
     if p_value > level:
         return {"word": "safe", "why": "", "p_value": p_value}
-    why = f"nothing known for {one.missing:,} of {one.rows:,} rows, where up to {one.expected:.1%} may be expected"
+    why = f"nothing known for {one.missing:,} of {one.rows:,} rows, where up to {one.expected * 100:.1f} % may be expected"
     return {"word": "missing", "why": why, "p_value": p_value}
 
 

@@ -125,7 +125,11 @@ class PerformanceReport:
         if self.word != "measured":
             return f"not enough data yet: {counts}"
         shown = [("AUC", figures.auc), ("log loss", figures.log_loss)]
-        named = [f"{name} {one.estimate:.3f} ({one.level:.0%}: {one.low:.3f} to {one.high:.3f})" for name, one in shown if one is not None]
+        named = [
+            f"{name} {one.estimate:.3f} ({one.level * 100:.0f} %: {one.low:.3f} to {one.high:.3f})"
+            for name, one in shown
+            if one is not None
+        ]
         return f"{', '.join(named)} over {counts}"
 
 

@@ -147,8 +147,8 @@ class Comparison:
         # An interval that says neither is its own answer: an inconclusive challenger stays out, and is not called worse.
         holds = found.low > -margin
         said = word if holds else "worse" if found.high < -margin else f"not {word}"
-        measured = f"{self.metric} {found.estimate:+.4f}, {found.level:.0%} {found.low:+.4f} to {found.high:+.4f}"
-        against = f"−{margin:g}" if margin else "0"
+        measured = f"{self.metric} {found.estimate:+.4f}, {found.level * 100:.0f} % {found.low:+.4f} to {found.high:+.4f}"
+        against = f"-{margin:g}" if margin else "0"
         return Verdict(holds, said, f"{measured} ({counted}); lower bound {found.low:+.4f} against {against}", self._figures(margin))
 
     def _figures(self, margin: float) -> dict[str, Any]:

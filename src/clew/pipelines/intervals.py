@@ -34,7 +34,9 @@ class Interval:
     rows: int
 
     def __str__(self) -> str:
-        return f"{self.estimate:+.4f} ({self.level:.0%} {self.low:+.4f} to {self.high:+.4f}; {self.blocks} blocks, {self.rows:,} rows)"
+        return (
+            f"{self.estimate:+.4f} ({self.level * 100:.0f} % {self.low:+.4f} to {self.high:+.4f}; {self.blocks} blocks, {self.rows:,} rows)"
+        )
 
 
 def _codes(blocks: npt.NDArray[np.generic]) -> tuple[Integers, int]:

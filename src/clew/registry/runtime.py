@@ -66,7 +66,7 @@ def verify(
         row = int(distance.argmax())
         share = float((distance > tolerance).mean())
         raise Refused(
-            f"the ONNX export does not answer as the model does: {share:.0%} of {len(answers):,} real rows differ, row {row} by "
+            f"the ONNX export does not answer as the model does: {share * 100:.0f} % of {len(answers):,} real rows differ, row {row} by "
             f"{largest:.3g} ({answers[row]:.4f} where the model says {original[row]:.4f})",
             largest_difference=largest,
         )
