@@ -18,7 +18,7 @@ from clew import backend as backends
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, DefinitionDraft
-from clew.definitions import EndpointDefinition, GateDefinition, definition_digest, kind_of, to_document
+from clew.definitions import EndpointDefinition, FunctionRef, GateDefinition, definition_digest, kind_of, to_document
 from clew.errors import Conflict, Invalid, Unavailable
 from clew.sdk.endpoints import Endpoint
 from clew.serving import service
@@ -113,7 +113,7 @@ def test_a_slip_makes_no_endpoint_where_the_project_declares_some(endpoint: Endp
 
 
 def test_serving_a_version_by_hand_asks_its_gate(endpoint: Endpoint, sqlite_backend: LocalBackend) -> None:
-    declare(sqlite_backend, GateDefinition("fair", "late", "training"), EndpointDefinition("late", "late"))
+    declare(sqlite_backend, GateDefinition("fair", "late", "training", FunctionRef("gates", "fair", "gates.py")), EndpointDefinition("late", "late"))
     refused = run(sqlite_backend, "serve", "late@2", "--port", "0")
     assert refused.returncode == 1
     words = " ".join(refused.stderr.split())
