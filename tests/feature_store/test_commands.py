@@ -10,9 +10,11 @@ from typer.testing import CliRunner
 
 from clew import backend as backends
 from clew import console
+from clew.catalog.schema import VersionRef
 from clew.cli import app
 from clew.errors import Invalid
 from clew.feature_store.commands import COMMANDS
+from clew.feature_store.service import pin_views
 
 
 def call(airline: Airline, *words: str) -> str:
@@ -36,7 +38,13 @@ def test_features_lists_shows_and_reverts(airline: Airline) -> None:
     assert "pace@1: windows over landings@1" in shown
     assert "late_2h" in shown
     assert as_json(airline, "features", "station_weather", "--rows", "2")[0]["station"] == "EWR"
-    assert "pace@3 is pace@1 again" in call(airline, "revert", "pace@1")
+    assert "not kept online" in shown
+    reverted = call(airline, "revert", "pace@1")
+    assert "pace@3 is pace@1 again" in reverted
+    assert "Your files still lead: the next `clew build` takes pace as they declare it" in reverted
+    assert "kept online for the revert that brought it back" in call(airline, "features", "pace@3")
+    airline.backend.call(pin_views, owner="endpoint:late", views=[VersionRef("pace", 3)])
+    assert "kept online for the endpoint late, the revert that brought it back" in call(airline, "features", "pace@3")
     assert as_json(airline, "revert", "pace@2")["of"] == 2
 
 

@@ -15,6 +15,7 @@ from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.datasets.service import append_rows
 from clew.errors import BuildFailed, Invalid, NotFound, Refused
+from clew.feature_store.service import revert_view
 from clew.pipelines.building import NoProgress
 from clew.registry.service import model_version
 from clew.sdk import declarations, verbs
@@ -280,6 +281,25 @@ def test_a_dataset_whose_code_changed_is_named_and_a_build_does_not_read_it_anew
 
 def clew_dataset(name: str) -> Any:  # Any: a dataset whose function takes a file
     return declarations.declared("dataset", name)
+
+
+def test_after_a_revert_the_file_still_leads(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 30)
+    build("past")
+    project.change("recipe.py", 'over="3d"', 'over="5d"')
+    assert build("past") == "past@2"
+    assert local_backend.call(revert_view, name="past", number=1).version.number == 3
+    ingest(local_backend, 5, first=30)
+    assert build("past") == "past@4"
+    assert (
+        local_backend.call(catalog.resolve, "past@4").definition_digest == local_backend.call(catalog.resolve, "past@2").definition_digest
+    )
+    assert local_backend.call(revert_view, name="past", number=3).version.number == 5
+    project.change("recipe.py", 'over="5d"', 'over="3d"')
+    assert build("past") == "past@6", "changed back in the file, the definition stays, over the newest rows"
+    assert (
+        local_backend.call(catalog.resolve, "past@6").definition_digest == local_backend.call(catalog.resolve, "past@1").definition_digest
+    )
 
 
 def test_a_comment_rebuilds_nothing(project: Project, local_backend: LocalBackend) -> None:

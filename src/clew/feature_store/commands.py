@@ -62,9 +62,16 @@ def _show(backend: Backend, found: FeatureViewVersion) -> None:
     version, details = found.version, found.details
     owners = _online(backend).get((version.name, version.number), [])
     console.say(f"{version.ref}: {_made_of(details)}; {version.why}")
-    console.say(f"entity {', '.join(one.name for one in details.entity) or 'none'}; online for {', '.join(owners) or 'nobody'}")
+    kept = f"kept online for {', '.join(map(_in_words, owners))}" if owners else "not kept online"
+    console.say(f"entity {', '.join(one.name for one in details.entity) or 'none'}; {kept}")
     table = [(column.name, column.dtype) for column in details.columns]
     console.show_rows(found, ("feature", "type"), table, empty="no features")
+
+
+def _in_words(owner: str) -> str:
+    """Whom a view version is kept online for."""
+    kind, _, name = owner.partition(":")
+    return {"endpoint": f"the endpoint {name}", "feature_view": "the revert that brought it back"}.get(kind, owner)
 
 
 def _made_of(details: FeatureViewDetails) -> str:
@@ -93,7 +100,8 @@ def revert(
         done,
         lambda: (
             f"{done.version.ref} is {version.ref} again: its definition, its data, and {done.online_rows:,} rows online. "
-            f"What endpoints serve is as before; `clew build` and `clew deploy` carry it on"
+            f"Endpoints serve what they did. Your files still lead: the next `clew build` takes {version.name} as they declare it, over the "
+            f"newest rows. To keep this definition, change the file back to it"
         ),
     )
 
