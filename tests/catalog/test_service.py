@@ -52,6 +52,20 @@ def test_a_reference_resolves_by_number_alias_or_newest(backend: LocalBackend) -
         backend.call(catalog.resolve, "late@challenger")
 
 
+def test_a_name_without_a_version_is_told_apart_from_one_that_nothing_declares(backend: LocalBackend) -> None:
+    add(backend, "landings", "a")
+    drafts = [DefinitionDraft(kind, name, "sha256:a", {}) for kind, name in (("model", "late"), ("dataset", "weather"))]
+    backend.call(catalog.apply_definitions, drafts, source=None)
+    for name, says in [
+        ("late", "has a version yet; `clew build late` makes one"),
+        ("weather", "has a version yet; `clew ingest weather <file>` makes one"),
+        ("landing", "declares it; near it are landings"),
+        ("nope", "declares it; there are landings, late, weather"),
+    ]:
+        with pytest.raises(NotFound, match=says):
+            backend.call(catalog.resolve, name)
+
+
 def test_an_alias_keeps_its_history(backend: LocalBackend) -> None:
     for content in "ab":
         add(backend, "late", content)

@@ -70,6 +70,16 @@ def test_a_refused_file_is_one_message_and_status_1(folder: Path, capsys: pytest
     assert "delay: must be between 0 and 13; broken in row 1 (700)" in err
 
 
+def test_a_refused_file_among_several_says_what_became_of_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [folder / name for name in ("a.csv", "bad.csv", "b.csv")]
+    status, _, err = run(capsys, "ingest", "landings", *names)
+    assert status == 1
+    assert f"{names[0]} is in; {names[2]} was not tried" in err
+    status, out, _ = run(capsys, "ingest", "landings", names[1], names[0], names[2], "--json")
+    details = json.loads(out)["error"]["details"]
+    assert (status, details["taken"], details["untried"]) == (1, [], [str(names[0]), str(names[2])])
+
+
 def test_commands_answer_in_json(folder: Path, local_backend: LocalBackend, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = answer(capsys, "ingest", "landings", folder / "a.csv")
     assert (line["version"], line["added"], line["expectations"]) == ("landings@1", 2, str(folder / "expectations" / "landings.toml"))

@@ -57,7 +57,7 @@ def test_a_view_of_a_view_is_built_on_its_rows(airline: Airline) -> None:
     [
         (view_functions.without_known, Refused, "share entity and time|known"),
         (view_functions.textual, Invalid, "'mood' is String"),
-        (view_functions.failing, BuildFailed, "RuntimeError: no weather today"),
+        (view_functions.failing, BuildFailed, r"RuntimeError: no weather today \(view_functions.py:24\)"),
     ],
 )
 def test_a_function_that_makes_no_sound_rows_is_refused(

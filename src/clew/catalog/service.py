@@ -1,5 +1,6 @@
 """Definitions, versions, aliases, lineage and verdicts: rules and queries."""
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -194,7 +195,7 @@ def resolve(context: Context, reference: str) -> AssetVersion:
     if not at:
         latest = latest_version(context, name)
         if latest is None:
-            raise NotFound(f"nothing named {name!r} has a version yet; `clew build {name}` or `clew ingest` makes one")
+            raise NotFound(_why_none(context, name))
         return latest
     if which.isdecimal():
         return get_version(context, name, int(which))
@@ -203,6 +204,27 @@ def resolve(context: Context, reference: str) -> AssetVersion:
         known = context.db.scalars(sa.select(aliases.c.alias).where(aliases.c.project == context.project, aliases.c.name == name))
         raise NotFound(f"{name!r} has no alias {which!r}; it has {', '.join(sorted(known)) or 'none'}")
     return get_version(context, name, number)
+
+
+def _why_none(context: Context, name: str) -> str:
+    """Why a name has no version: nothing has made one yet, or nothing declares it; then with the names that are nearest."""
+    kinds = {row.name: row.kind for row in context.db.execute(sa.select(_names(context)))}
+    if name in kinds:
+        command = f"clew ingest {name} <file>" if kinds[name] == "dataset" else f"clew build {name}"
+        return f"nothing named {name!r} has a version yet; `{command}` makes one"
+    known = sorted(kinds)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    there = f"; near it are {', '.join(near)}" if near else f"; there are {', '.join(known[:10])}" if known else ""
+    return f"nothing is named {name!r}: it has no version, and no definition that was applied declares it{there}"
+
+
+def _names(context: Context) -> sa.Subquery:
+    """Name and kind of every asset: those that have a version, and those that are declared and have none yet."""
+    built = sa.select(versions.c.name, versions.c.kind).where(versions.c.project == context.project)
+    defined = sa.select(definitions.c.name, definitions.c.kind).where(
+        definitions.c.project == context.project, definitions.c.current, definitions.c.kind.in_(ASSET_KINDS)
+    )
+    return sa.union(built, defined).subquery()
 
 
 def find_version(context: Context, name: str, number: int) -> AssetVersion | None:
@@ -219,11 +241,7 @@ def latest_version(context: Context, name: str) -> AssetVersion | None:
 def list_assets(context: Context, kind: AssetKind | None = None, cursor: str | None = None, limit: int = 200) -> Page[Asset]:
     """Assets by name; those that are defined and have no version yet are listed too."""
     limit = max(1, min(limit, _MAX_LIMIT))
-    built = sa.select(versions.c.name, versions.c.kind).where(versions.c.project == context.project)
-    defined = sa.select(definitions.c.name, definitions.c.kind).where(
-        definitions.c.project == context.project, definitions.c.current, definitions.c.kind.in_(ASSET_KINDS)
-    )
-    names = sa.union(built, defined).subquery()
+    names = _names(context)
     query = sa.select(names).order_by(names.c.name).limit(limit + 1)
     if kind is not None:
         query = query.where(names.c.kind == kind)

@@ -13,7 +13,7 @@ from clew.backend import Backend, current
 from clew.catalog import service as catalog
 from clew.datasets import profile_words, service
 from clew.datasets.schema import Column, DatasetVersion, Growth
-from clew.errors import Invalid
+from clew.errors import ClewError, Invalid
 
 __all__ = ["COMMANDS"]
 
@@ -49,7 +49,12 @@ def ingest(
     assert isinstance(asset, Dataset)
     lines = []
     for place, file in enumerate(files):
-        done = ingest_one(backend, asset, file, replace=replace and place == 0)
+        try:
+            done = ingest_one(backend, asset, file, replace=replace and place == 0)
+        except ClewError as error:
+            if len(files) == 1:
+                raise
+            raise _among(error, files, place) from error
         growth = done.growth
         written = None if done.expectations is None else str(done.expectations)
         lines.append(_Line(str(file), str(growth.version.ref), growth.new, growth.added, growth.known, growth.rows, written))
@@ -58,6 +63,14 @@ def ingest(
             console.say(f"  rules were inferred: review {written}; from the next file on they are enforced")
     if console.as_json():
         console.show(lines, "")
+
+
+def _among(error: ClewError, files: list[Path], place: int) -> ClewError:
+    """The refusal of one file of several, with what became of the others."""
+    taken, untried = [str(file) for file in files[:place]], [str(file) for file in files[place + 1 :]]
+    before = f"{', '.join(taken)} {'is' if len(taken) == 1 else 'are'} in; " if taken else ""
+    after = f"{', '.join(untried)} {'was' if len(untried) == 1 else 'were'} not tried" if untried else "there was none after it"
+    return type(error)(f"{error.message}\n  {before}{after}", **{**error.details, "taken": taken, "untried": untried})
 
 
 def cut(dataset: Name) -> None:

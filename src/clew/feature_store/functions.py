@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -73,7 +74,17 @@ def apply(name: str, function: ViewFunction, frames: "Sequence[pl.LazyFrame]") -
     except ClewError:
         raise
     except Exception as error:
-        raise BuildFailed(f"the feature view {name!r} failed: {type(error).__name__}: {error}", view=name) from error
+        where = _place(function, error)
+        raise BuildFailed(f"the feature view {name!r} failed: {type(error).__name__}: {error}{where}", view=name) from error
+
+
+def _place(function: ViewFunction, error: Exception) -> str:
+    """Where in the function's file it raised; the function itself where a lazy frame failed later, outside of it."""
+    code = getattr(function, "__code__", None)
+    if code is None:  # a worker's process, whose message says it already
+        return ""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename]
+    return f" ({Path(code.co_filename).name}:{frames[-1].lineno if frames else code.co_firstlineno})"
 
 
 def _in_form(function: ViewFunction, frames: "Sequence[pl.LazyFrame]") -> list[Any]:

@@ -8,8 +8,8 @@ from clew.registry.schema import ModelVersion
 __all__ = ["write_card"]
 
 
-def write_card(model: ModelVersion, verdicts: list[GateVerdict]) -> str:
-    """Markdown of one version."""
+def write_card(model: ModelVersion, verdicts: list[GateVerdict], *, seed: int | None = None) -> str:
+    """Markdown of one version; ``seed`` is the one that its definition declares."""
     version, details = model.version, model.details
     lines = [f"# {version.ref}", "", version.why, ""]
     lines += ["## Made of", ""]
@@ -21,7 +21,8 @@ def write_card(model: ModelVersion, verdicts: list[GateVerdict]) -> str:
     if details.refit_of:
         lines.append(f"- the refit of {details.refit_of}, which is what the gate looked at")
     lines += ["", "## How", ""]
-    lines += [f"- {name}: {value}" for name, value in details.parameters.items()]
+    lines += [f"- {name}: {_shown(value)}" for name, value in details.parameters.items()]
+    lines += [f"- seed: {seed}"] if seed is not None and "seed" not in details.parameters else []
     lines += [f"- {name} {value}" for name, value in details.libraries.items()]
     lines += ["", "## Judged", ""]
     lines += [f"- {verdict.gate}: **{verdict.word}**: {verdict.reason}" for verdict in verdicts] or ["- by no gate"]
@@ -37,6 +38,11 @@ def write_card(model: ModelVersion, verdicts: list[GateVerdict]) -> str:
     missing = [one for verdict in verdicts for one in verdict.figures.get("report", {}).get("missing_views", [])]
     lines += [_without(one) for one in missing]
     return "\n".join(lines) + "\n"
+
+
+def _shown(value: str | int | float | bool | None) -> str:
+    """A parameter for people: six digits of a number tell one trial from another; the version's details hold them all."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _without(missing: dict[str, Any]) -> str:

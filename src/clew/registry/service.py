@@ -51,4 +51,14 @@ def model_card(context: Context, name: str, number: int) -> ModelCard:
     found = model_version(context, name, number)
     gated = found.details.refit_of or VersionRef(name, number)
     verdicts = catalog.list_verdicts(context, gated.name, gated.number).items
-    return ModelCard(f"{name}@{number}", write_card(found, verdicts))
+    return ModelCard(f"{name}@{number}", write_card(found, verdicts, seed=_declared_seed(context, found)))
+
+
+def _declared_seed(context: Context, model: ModelVersion) -> int | None:
+    """The seed of the definition that the version was built by; ``None`` where it declares none, or was registered by hand."""
+    try:
+        document = catalog.get_definition(context, "model", model.version.name, model.version.definition_digest).document
+    except NotFound:
+        return None
+    seed = document.get("seed")
+    return seed if isinstance(seed, int) else None
