@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
@@ -224,3 +225,19 @@ def test_blocks_that_overlap_leave_the_readers_as_they_were(tmp_path: Path) -> N
     assert pl.read_csv is not original
     second.__exit__(None, None, None)
     assert pl.read_csv is original
+
+
+def test_threads_read_through_watched_readers_and_all_is_seen(tmp_path: Path) -> None:
+    for number in range(8):
+        pl.DataFrame({"a": [number]}).write_parquet(tmp_path / f"{number}.parquet")
+        write_deltalake(str(tmp_path / f"table{number}"), pa.table({"a": [number]}))
+    import deltalake
+
+    def read(number: int) -> int:
+        rows = pl.read_parquet(tmp_path / f"{number}.parquet").height + pl.scan_parquet(tmp_path / "*.parquet").collect().height
+        return rows + deltalake.DeltaTable(str(tmp_path / f"table{number}")).version()
+
+    with tracing(tmp_path) as trace, ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(read, range(8))) == {9}
+    assert set(trace.files) == {f"{number}.parquet" for number in range(8)} | {f"table{number}" for number in range(8)}
+    assert list(trace.patterns) == ["*.parquet"]

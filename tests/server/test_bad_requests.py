@@ -41,6 +41,8 @@ from clew.server.routes import PREFIX
 from clew.serving.service import deploy_ungated
 from clew.tracking.frames import OUTPUT, POINT, Kind, frame
 
+pytestmark = pytest.mark.timeout(600)  # thousands of requests; about a minute a test on two cores that are free
+
 DEEP, DEEPER = "a list nested 300 deep", "a list nested 50,000 deep"
 HUGE, BROKEN, NAN = "a number of 5,000 digits", "bytes that are no UTF-8", "no number"
 WRITTEN = {

@@ -172,6 +172,27 @@ def test_a_name_cannot_leave_the_storage(tables: Tables, name: str) -> None:
         tables.append(name, numbers(1), expected_head=None)
 
 
+def test_threads_read_while_another_one_writes_each_its_own_version(tables: Tables) -> None:
+    pins = [tables.append("t", numbers(0), expected_head=None)]
+    wrong: list[object] = []
+
+    def read_on() -> None:
+        for _ in range(15):
+            pin = pins[-1]
+            found = read(tables, pin)
+            if found != list(range(pin.version + 1)) or len(found) != pin.rows:
+                wrong.append((pin, found))
+
+    threads = [threading.Thread(target=read_on) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 25):  # past a checkpoint of the log
+        pins.append(tables.append("t", numbers(number), expected_head=pins[-1].version))
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
 FILLS = """
 import sys
 import numpy as np

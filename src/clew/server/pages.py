@@ -35,10 +35,19 @@ async def page(request: Request) -> Response:
     entry = STATIC / "index.html"
     if not entry.is_file():
         return HTMLResponse(_NOT_BUILT, headers=_HEADERS)
-    file = (STATIC / path).resolve()
-    if not path or not file.is_relative_to(STATIC.resolve()) or not file.is_file():
+    file = _built(path)
+    if file is None:
         if path.startswith("assets/"):
             raise NotFound(f"the page has no file {path!r}; it was rebuilt, load it again")
         return FileResponse(entry, headers={**_HEADERS, "cache-control": "no-cache"})
     kept = "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
     return FileResponse(file, headers={**_HEADERS, "cache-control": kept})
+
+
+def _built(path: str) -> Path | None:
+    """The built file at a path; ``None`` for one that there is not, or can't be."""
+    try:
+        file = (STATIC / path).resolve()
+        return file if file.is_relative_to(STATIC.resolve()) and file.is_file() else None
+    except (ValueError, OSError):  # a NUL, or a name that no file system takes
+        return None
