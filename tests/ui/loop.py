@@ -32,6 +32,7 @@ from clew.definitions import (
 )
 from clew.delivery.service import advance_clock, claim_job, conclude_build, fail_job, list_rollouts
 from clew.feature_store.reading import load_training_data
+from clew.monitoring.looking import look
 from clew.monitoring.schema import FeatureSkew, SkewReport
 from clew.monitoring.service import measure_performance, record_skew
 from clew.registry.saving import save_model
@@ -113,6 +114,7 @@ def tell_the_loop(backend: LocalBackend) -> Loop:
     loop.go(NOW)
     backend.call(measure_performance, "late")
     backend.call(record_skew, "late", _skew())
+    backend.call(look, "quality")
     return loop
 
 

@@ -76,3 +76,44 @@ def test_no_page_of_the_loop_is_wider_than_a_telephone(browser: Browser, server:
 
 
 PAGES = ["", "endpoints/late"]
+
+
+def test_a_monitor_says_a_word_for_each_thing_that_it_watches_with_its_evidence(page: Page) -> None:
+    page.goto("monitors")
+    page.get_by_role("row").filter(has_text="late").get_by_role("link", name="quality").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("station_weather")
+    expect(page.get_by_text("in windows of 28d; each kind alarms falsely in 5 % of runs of 3 looks")).to_be_visible()
+    performance = page.locator("#performance")
+    expect(performance.get_by_role("img", name=re.compile("AUC by window: 0.8"))).to_be_visible()
+    expect(performance.get_by_role("row").filter(has_text="not enough data yet")).to_contain_text("unseen rows")
+    drift = page.locator("#drift")
+    expect(drift.get_by_role("row").filter(has_text="predictions")).to_contain_text("what it answers")
+    expect(drift.get_by_role("img", name=re.compile("Evidence that wind changed, . weeks: .* of 280"))).to_be_visible()
+    expect(page.locator("#missing").get_by_role("row").filter(has_text="station_weather")).to_contain_text("16 days old; at most 2 hours")
+    expect(page.locator("#skew").get_by_role("row").filter(has_text="delay_7d")).to_contain_text("41")
+
+
+def test_an_alert_says_what_to_do_and_is_acknowledged_silenced_and_resolved_with_a_reason(page: Page) -> None:
+    page.goto("alerts")
+    page.get_by_role("link", name="missing of station_weather").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("station_weather of quality: missing")
+    expect(page.get_by_text("Find out why its source has gone silent")).to_be_visible()
+    expect(page.get_by_role("row", selected=True)).to_contain_text("missing")
+    question = page.get_by_role("dialog")
+    page.get_by_role("button", name="Acknowledge…").click()
+    question.get_by_label("Reason").fill("the station is asked")
+    question.get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("acknowledged")
+    expect(page.get_by_text("the station is asked")).to_be_visible()
+    page.get_by_role("button", name="Silence…").click()
+    question.get_by_label("for one day").check()
+    question.get_by_role("button", name="Silence").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("silenced until 7 Jun 12:00 EDT")
+    page.get_by_role("button", name="Resolve…").click()
+    question.get_by_role("button", name="Resolve").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("resolved")
+    expect(page.get_by_role("button", name="Silence…")).to_have_count(0)
+    page.goto("alerts")
+    expect(page.get_by_role("link", name="missing of station_weather")).to_have_count(0)
+    page.get_by_role("link", name="with those that are resolved").click()
+    expect(page.get_by_role("row").filter(has_text="missing of station_weather")).to_contain_text("resolved")

@@ -4,6 +4,10 @@ import { dataRoute, featuresRoute, modelsRoute, trainingSetsRoute } from "./cata
 import { versionRoute } from "./catalog/VersionPage";
 import { rolloutRoute } from "./delivery/RolloutPage";
 import { Trouble } from "./design/States";
+import { alertRoute } from "./monitoring/AlertPage";
+import { alertsRoute } from "./monitoring/AlertsPage";
+import { monitorRoute } from "./monitoring/MonitorPage";
+import { monitorsRoute } from "./monitoring/MonitorsPage";
 import { eventsRoute } from "./overview/EventsPage";
 import { overviewRoute } from "./overview/OverviewPage";
 import { endpointRoute } from "./serving/EndpointPage";
@@ -28,6 +32,10 @@ const tree = rootRoute.addChildren([
     endpointsRoute,
     endpointRoute,
     rolloutRoute,
+    monitorsRoute,
+    monitorRoute,
+    alertsRoute,
+    alertRoute,
     predictionRoute,
     eventsRoute,
   ]),

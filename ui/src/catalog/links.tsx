@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { Fragment, type ReactNode } from "react";
 import { useRead } from "../api/queries";
+import { retold } from "../design/format";
 import { useProject } from "../shell/root";
 
 export function VersionLink({ name, number, children }: { name: string; number: number | string; children?: ReactNode }) {
@@ -70,10 +71,12 @@ const REFERENCES = /(\b[\w-]+@\d+\b|\b(?:ro|run|job|p)_[0-9a-z]{20,}\b)/;
 export function Linked({ text }: { text: string }) {
   return (
     <>
-      {text.split(REFERENCES).map((part, index) => {
-        const key = `${index}-${part}`;
-        return <Fragment key={key}>{index % 2 ? <Named reference={part} /> : part}</Fragment>;
-      })}
+      {retold(text)
+        .split(REFERENCES)
+        .map((part, index) => {
+          const key = `${index}-${part}`;
+          return <Fragment key={key}>{index % 2 ? <Named reference={part} /> : part}</Fragment>;
+        })}
     </>
   );
 }

@@ -9,6 +9,8 @@ export interface Series {
   token: string;
   values: (number | null)[];
   dashed?: boolean;
+  /** Not drawn itself: its values are read under the cursor only. */
+  quiet?: boolean;
   /** Lowest and highest value of each point, when it stands for several. */
   band?: { low: (number | null)[]; high: (number | null)[] };
 }
@@ -115,7 +117,10 @@ export function Chart(props: ChartProps) {
         stroke,
         width: 1.5,
         dash: one.dashed ? [4, 4] : undefined,
-        points: { size: 5, fill: stroke, show: (plot, at, from, to) => x.length < 2 || alone(plot.data[at] ?? [], from, to) },
+        paths: one.quiet ? () => null : undefined,
+        points: one.quiet
+          ? { show: false }
+          : { size: 5, fill: stroke, show: (plot, at, from, to) => x.length < 2 || alone(plot.data[at] ?? [], from, to) },
         spanGaps: true,
       });
       if (!one.band) continue;

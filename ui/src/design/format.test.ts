@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, declaredSpan, duration, figure, microseconds, moment, percent, plain, signed, span } from "./format";
+import { bytes, declaredSpan, duration, figure, microseconds, moment, percent, plain, retold, signed, span } from "./format";
 
 describe("figures", () => {
   it("keeps four digits of a score and a real minus sign", () => {
@@ -46,4 +46,8 @@ describe("times", () => {
   it("last in their largest whole unit", () => {
     expect([span(3 * 86_400 + 5), span(7_200), declaredSpan("7d"), declaredSpan("1d")]).toEqual(["3 days", "2 hours", "7 days", "1 day"]);
   });
+});
+
+it("retells the server's words with a space before % and times by the page's clock", () => {
+  expect(retold("9.4% of rows; the newest is of 2013-05-20 21:00 UTC")).toBe("9.4 % of rows; the newest is of 20 May 2013 21:00 UTC");
 });

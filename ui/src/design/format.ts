@@ -29,7 +29,7 @@ export function count(value: number, noun: string, plural = `${noun}s`): string 
 export function percent(share: number): string {
   // A share that is not zero is never written as zero.
   if (share > 0 && share < 0.01) return `${Number((share * 100).toPrecision(2))} %`;
-  return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
+  return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0).replace(/\.0$/, "")} %`;
 }
 
 export function bytes(size: number): string {
@@ -174,4 +174,11 @@ export function plain(value: unknown): string {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "string") return value;
   return JSON.stringify(value);
+}
+
+/** The server's words as the page writes them: a space before %, and times by the page's clock. */
+export function retold(text: string): string {
+  return text
+    .replace(/(\d)%/g, "$1 %")
+    .replace(/\b(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d) UTC\b/g, (_, date: string, at: string) => moment(`${date}T${at}:00Z`));
 }

@@ -20,6 +20,8 @@ export const PAGES = [
   { to: "/projects/$project/runs", label: "Runs", key: "r", kind: "run" },
   { to: "/projects/$project/models", label: "Models", key: "m", kind: "model" },
   { to: "/projects/$project/endpoints", label: "Endpoints", key: "e", kind: "endpoint" },
+  { to: "/projects/$project/monitors", label: "Monitors", key: "n", kind: "monitor" },
+  { to: "/projects/$project/alerts", label: "Alerts", key: "a", kind: "alert" },
   { to: "/projects/$project/events", label: "Events", key: "v" },
 ] as const;
 
@@ -68,6 +70,10 @@ function Sidebar({ project, open }: { project: string; open: boolean }) {
   for (const asset of assets.data?.items ?? []) counts.set(asset.kind, (counts.get(asset.kind) ?? 0) + 1);
   const experiments = useRead("/api/v1/projects/{project}/experiments", { project });
   const endpoints = useRead("/api/v1/projects/{project}/endpoints", { project });
+  const monitors = useRead("/api/v1/projects/{project}/monitors", { project });
+  const alerts = monitors.data?.items.reduce((sum, one) => sum + one.alerts, 0) ?? 0;
+  if (monitors.data) counts.set("monitor", monitors.data.items.length);
+  if (alerts) counts.set("alert", alerts);
   if (experiments.data)
     counts.set(
       "run",
@@ -91,7 +97,11 @@ function Sidebar({ project, open }: { project: string; open: boolean }) {
             title={`g then ${page.key}`}
           >
             {page.label}
-            {"kind" in page && <span className="count">{counts.get(page.kind)?.toLocaleString("en-US") ?? ""}</span>}
+            {"kind" in page && (
+              <span className="count">
+                {page.kind === "alert" && alerts > 0 && <span className="dot bad" />} {counts.get(page.kind)?.toLocaleString("en-US") ?? ""}
+              </span>
+            )}
           </Link>
         ))}
       </nav>

@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { ageSaid, causeOf, conclusion, evidenceByWeek, evidenceSaid, type Look, rateSaid } from "./looks";
+
+function look(kind: string, word: string, figures: Record<string, unknown> = {}, source = "late@2"): Look {
+  return { kind, word, figures, source } as unknown as Look;
+}
+
+describe("a monitor's conclusion", () => {
+  it("says what is amiss by name", () => {
+    const missing = look("missing", "missing", {
+      subjects: [
+        { subject: "origin_weather", word: "missing" },
+        { subject: "pace", word: "safe" },
+      ],
+    });
+    const drift = look("drift", "changed", {
+      features: [
+        { feature: "hour", word: "changed" },
+        { feature: "distance", word: "changed" },
+      ],
+    });
+    expect(conclusion([missing, drift, look("performance", "safe")]).text).toBe("hour, distance changed; origin_weather is missing.");
+  });
+  it("says what was found safe, and nothing of what could not be judged", () => {
+    expect(conclusion([look("performance", "not enough data yet"), look("drift", "safe")]).text).toBe(
+      "Nothing is amiss: nothing has changed.",
+    );
+    expect(conclusion([look("performance", "not enough data yet")]).text).toBe("Not enough data yet.");
+    expect(conclusion([]).text).toBe("It has not looked yet.");
+  });
+});
+
+describe("figures of looks", () => {
+  it("say how old the newest row is against its ttl", () => {
+    expect(ageSaid({ subject: "w", word: "missing", why: "", age_seconds: 1_450_800, limit_seconds: 7_200 })).toBe(
+      "16 days old; at most 2 hours",
+    );
+    expect(ageSaid({ subject: "w", word: "missing", why: "", age_seconds: null, limit_seconds: 7_200 })).toBe(
+      "no row at all; at most 2 hours",
+    );
+    expect(ageSaid({ subject: "w", word: "safe", why: "" })).toBeNull();
+  });
+  it("say how much is missing of how many rows", () => {
+    expect(rateSaid({ subject: "w", word: "safe", why: "", rows: 200, missing: 1 })).toBe("0.5 % of 200 rows");
+  });
+  it("say evidence as what a bet of 1 has become", () => {
+    expect([evidenceSaid(0), evidenceSaid(Math.log(280)), evidenceSaid(30)]).toEqual(["1", "280.0", "1.1e+13"]);
+  });
+  it("follow a feature's evidence through the looks at one version", () => {
+    const week = (log_evidence: number, source: string) => look("drift", "safe", { features: [{ feature: "hour", log_evidence }] }, source);
+    expect(evidenceByWeek([week(2, "late@2"), week(1, "late@2"), week(9, "late@1")], "late@2").get("hour")).toEqual([1, 2]);
+  });
+});
+
+it("names an alert by its kind and subject", () => {
+  expect([causeOf({ kind: "drift", subject: "hour" }), causeOf({ kind: "performance", subject: "" })]).toEqual([
+    "drift of hour",
+    "performance",
+  ]);
+});
