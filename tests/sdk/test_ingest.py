@@ -56,6 +56,25 @@ def test_a_file_of_naive_times_is_read_in_the_declared_zone(local_backend: Local
     assert version.number == 1
 
 
+def test_a_row_alone_is_appended_as_a_list_of_rows_and_a_frame_are(local_backend: LocalBackend, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("lazy")
+    anything.ingest(tmp_path / "file")
+    row: dict[str, Any] = {"k": 2, "t": NOON}
+    assert anything.append(row).added == 1
+    assert anything.append([row, row | {"k": 3}]).added == 1
+    assert anything.append(({"k": 4, "t": NOON},)).added == 1
+    assert anything.append(pl.DataFrame([row | {"k": 5}])).added == 1
+    assert anything.cut().scan().collect()["k"].to_list() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"), [("k=2", "str"), (None, "NoneType"), (7, "int"), ([{"k": 2, "t": NOON}, ("k", 2)], "tuple"), ([[2, NOON]], "list")]
+)
+def test_what_is_no_row_is_told_what_rows_are(local_backend: LocalBackend, rows: Any, what: str) -> None:
+    with pytest.raises(Invalid, match=rf"anything\.append\(\) takes a row as a mapping of column to value, .* and not a {what}"):
+        anything.append(rows)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from clew.access.service import list_events
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
-from clew.catalog.schema import AssetVersion, DefinitionDraft
+from clew.catalog.schema import AssetVersion, DefinitionDraft, LineageGraph
 from clew.clock import wall_now
 from clew.definitions import EndpointDefinition, FunctionRef, GateDefinition, definition_digest, to_document
 from clew.errors import Conflict, Invalid, NotFound, Refused
@@ -284,3 +285,14 @@ def test_what_a_guard_closed_is_closed_once_and_for_its_candidate_only(champion:
     assert champion.call(service.close_candidate, "late", epoch, "it failed", "guard").epoch == again  # a late word of the first trial
     events = [event for event in champion.call(list_events).items if event.kind == "candidate.closed"]
     assert [(event.body["by"], event.body["reason"]) for event in events] == [("guard", "it failed")]
+
+
+def test_what_a_notebook_prints_is_a_line(champion: LocalBackend) -> None:
+    try_it(champion)
+    status = champion.call(service.endpoint_status, "late")
+    assert repr(status) == "<endpoint late: late@1, epoch 2, late@2 tried beside it; no serving process runs>"
+    version = champion.call(catalog.get_version, "late", 1)
+    assert repr(version) == "<model late@1, ready: a test>"
+    assert repr(champion.call(catalog.lineage, "late", 1)) == "<lineage of 1 versions by 0 edges: late@1>"
+    many = LineageGraph([replace(version, number=number) for number in range(1, 11)], [])
+    assert repr(many).endswith("late@7, late@8 and 2 more>")

@@ -18,6 +18,7 @@ ASSET_KINDS: tuple[AssetKind, ...] = ("dataset", "feature_view", "training_set",
 
 _NAME = sa.String(128)
 _DIGEST = sa.String(80)
+_NAMED_NODES = 8
 
 definitions = sa.Table(
     "definitions",
@@ -183,6 +184,9 @@ class AssetVersion:
         """``name@number``."""
         return VersionRef(self.name, self.number)
 
+    def __repr__(self) -> str:  # ``details`` is pages long
+        return f"<{self.kind.replace('_', ' ')} {self.ref}, {self.state}: {self.why}>"
+
 
 @dataclass(frozen=True)
 class Asset:
@@ -230,6 +234,11 @@ class LineageGraph:
 
     nodes: list[AssetVersion]
     edges: list[Edge]
+
+    def __repr__(self) -> str:
+        named = ", ".join(str(node.ref) for node in self.nodes[:_NAMED_NODES])
+        more = f" and {len(self.nodes) - _NAMED_NODES} more" if len(self.nodes) > _NAMED_NODES else ""
+        return f"<lineage of {len(self.nodes)} versions by {len(self.edges)} edges: {named}{more}>"
 
 
 @dataclass(frozen=True)

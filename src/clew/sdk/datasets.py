@@ -53,13 +53,12 @@ class Dataset(FunctionAsset[P, R]):
 
         return Version(ingest_file(current(), self, Path(file)))
 
-    def append(self, rows: "Sequence[dict[str, Any]] | pl.DataFrame") -> "PushResult":
-        """Add rows to the stream, readable at once, online windows with them. Idempotent by key."""
+    def append(self, rows: "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pl.DataFrame") -> "PushResult":
+        """Add rows to the stream, or a single one, readable at once, online windows with them. Idempotent by key."""
         from clew.backend import current
         from clew.feature_store.service import push_rows
 
-        plain = list(rows) if isinstance(rows, list | tuple) else rows.to_dicts()  # type: ignore[union-attr]
-        return current().call(push_rows, name=self.name, rows=plain)
+        return current().call(push_rows, name=self.name, rows=_plain(rows, self.name))
 
     def cut(self) -> "Version":
         """Take the rows appended so far into a version; without any, the version that there is. A build does it by itself."""
@@ -68,6 +67,23 @@ class Dataset(FunctionAsset[P, R]):
         from clew.sdk.versions import Version
 
         return Version(current().call(cut_tail, self.name).version)
+
+
+def _plain(rows: Any, name: str) -> list[dict[str, Any]]:  # Any: what a caller gives is checked here
+    if isinstance(rows, Mapping):
+        return [dict(rows)]
+    if hasattr(rows, "to_dicts"):
+        found: list[dict[str, Any]] = rows.to_dicts()
+        return found
+    listed: list[object] = list(rows) if isinstance(rows, Sequence) and not isinstance(rows, str | bytes) else [rows]
+    made = [dict(row) for row in listed if isinstance(row, Mapping)]
+    if len(made) < len(listed):
+        wrong = next(row for row in listed if not isinstance(row, Mapping))
+        raise Invalid(
+            f"{name}.append() takes a row as a mapping of column to value, a list of such rows, or a Polars frame, and not a "
+            f"{type(wrong).__qualname__}"
+        )
+    return made
 
 
 def dataset(

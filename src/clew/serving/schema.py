@@ -244,6 +244,12 @@ class EndpointStatus:
     errors: int
     minutes: list[Minute]
 
+    def __repr__(self) -> str:  # the route's document is pages long
+        alive = sum(process.alive for process in self.processes)
+        tried = f", {self.route.candidate.ref} tried beside it" if self.route.candidate is not None else ""
+        served = f"{alive} processes serve{'' if self.flipped else ', not all by it yet'}" if alive else "no serving process runs"
+        return f"<endpoint {self.endpoint.name}: {self.route.ref}, epoch {self.route.epoch}{tried}; {served}>"
+
 
 @dataclass(frozen=True)
 class Truth:
