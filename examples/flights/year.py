@@ -117,7 +117,8 @@ def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen:
         [_scored(flights, part, int(number), frozen) for (number,), part in rows.partition_by("_route", as_dict=True).items()]
     )
     table = Table("month", "flights", "AUC of the route", "frozen", "log loss of the route", "frozen", "by", box=None)
-    months = scored.sort("departs").partition_by(pl.col("departs").dt.strftime("%B"), as_dict=True, maintain_order=True)
+    by_month = scored.sort("departs").with_columns(_month=pl.col("departs").dt.strftime("%B"))
+    months = by_month.partition_by("_month", as_dict=True, maintain_order=True)
     listed = [(str(month), part) for (month,), part in months.items()]
     if scored["departs"].max() > OUTAGE:  # type: ignore[operator]  # instants
         december = next(part for month, part in listed if month == "December")

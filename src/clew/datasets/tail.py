@@ -144,6 +144,12 @@ def last_sequence(context: Context, name: str) -> int:
     return int(context.db.scalar(_LAST, {"project": context.project, "name": name}) or 0)
 
 
+def sequence_before(context: Context, name: str, sequence: int) -> int:
+    """The number of the dataset's row before one; 0 for its first. Numbers run over all datasets, so it is seldom one less."""
+    before = sa.select(sa.func.max(dataset_tail.c.sequence)).where(*_of(context, name), dataset_tail.c.sequence < sequence)
+    return int(context.db.scalar(before) or 0)
+
+
 def uncut(
     context: Context, name: str, *, number: int | None = None, after: int = 0, limit: int | None = None
 ) -> list[tuple[int, dict[str, Any]]]:

@@ -87,22 +87,28 @@ def _pinned_view(context: Context, name: str, number: int, dataset: str) -> Pinn
     return found
 
 
+Made = dict[tuple[str, int, int], "pl.DataFrame"]
+"""What a view's function made of appended rows, by its definition and the first and last of them."""
+
+
 def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequence[PinnedView]) -> tuple[list[str], list[Waiting]]:
     """Bring appended rows, and any that are missing before them, to the pinned views of a dataset."""
     if not pins:
         return [], []
     store = _store(context)
     done, waiting = [], []
+    previous = _sequence_before(context, name, rows)
+    made: Made = {}
     for view in pins:
         if view.details.kind == "windows":
             continue
         try:
-            _push_table(context, store, view, rows)
+            _push_table(context, store, view, rows, previous, made)
             done.append(view.address)
         except ClewError as error:
             waiting.append(Waiting(view.address, error.message))
     windows = [view for view in pins if view.details.kind == "windows"]
-    missing = {view.address: _missing(context, name, rows, store.progress(_key(context, view))) for view in windows}
+    missing = {view.address: _missing(context, name, rows, store.progress(_key(context, view)), previous) for view in windows}
     now = to_micros(context.now)
     with store.writing() as writer:
         for view in windows:
@@ -115,9 +121,17 @@ def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequenc
     return done, waiting
 
 
-def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], before: Progress | None) -> list[AppendedRow]:
+def _sequence_before(context: Context, dataset: str, rows: Sequence[AppendedRow]) -> int:
+    """How far a view must have come that lacks nothing but these rows."""
+    if not rows:
+        return 0
+    with context.reading() as inside:
+        return tail.sequence_before(inside, dataset, rows[0].sequence)
+
+
+def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], before: Progress | None, previous: int) -> list[AppendedRow]:
     """Appended rows past the progress that are not at hand. Without any the view is just being filled, which brings them."""
-    if before is None or (rows and before.sequence >= rows[0].sequence - 1):
+    if before is None or (rows and before.sequence >= previous):
         return []
     with context.reading() as inside:
         latest = catalog.latest_version(inside, dataset)
@@ -129,14 +143,14 @@ def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], before
     return [AppendedRow(sequence, reader.restore(row)) for sequence, row in stored if first is None or sequence < first]
 
 
-def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Sequence[AppendedRow]) -> None:
-    """The function's rows of the new rows alone where that is sound, else of all rows."""
+def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Sequence[AppendedRow], previous: int, made: Made) -> None:
+    """The function's rows of the new rows alone where that is sound, else of all rows. Versions by one definition run it once."""
     key = _key(context, view)
     before = store.progress(key)
     if not view.details.additive or before is None or not before.current:
         _fill_one(context, store, view)
         return
-    fresh = [*_missing(context, view.dataset, rows, before), *rows]
+    fresh = [*_missing(context, view.dataset, rows, before, previous), *rows]
     if not fresh:
         return
     with context.reading() as inside:
@@ -145,9 +159,11 @@ def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Se
         raise NotFound(f"{view.dataset!r} has no version")
     dataset = details_of(latest)
     frame = to_frame([{name: _stored(value) for name, value in one.row.items()} for one in fresh], dataset.columns)
-    made = _table_rows(context, view, [frame], [dataset])
+    same = (view.definition_digest, fresh[0].sequence, fresh[-1].sequence)
+    if same not in made:
+        made[same] = _table_rows(context, view, [frame], [dataset])
     with store.writing() as writer:
-        _put_all(writer, key, view.online, made.lazy(), None)
+        _put_all(writer, key, view.online, made[same].lazy(), None)
         writer.advance(key, fresh[-1].sequence)
 
 
