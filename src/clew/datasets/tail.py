@@ -15,7 +15,18 @@ from clew.datasets.schema import Append, AppendedRow, DatasetDetails, dataset_ta
 from clew.errors import Conflict, Invalid, NotFound
 from clew.operations import Context
 
-__all__ = ["Stream", "append", "forget_cut", "last_sequence", "mark_cut", "reader_of", "stream_of", "uncut", "uncut_count"]
+__all__ = [
+    "Stream",
+    "append",
+    "forget_cut",
+    "last_sequence",
+    "mark_cut",
+    "reader_of",
+    "sequence_before",
+    "stream_of",
+    "uncut",
+    "uncut_count",
+]
 
 _CHUNK = 500  # SQLite takes so many keys in one list with room to spare
 _MOST_STREAMS = 256
