@@ -1,4 +1,4 @@
-"""The demo as a stranger runs it, with a replay of two weeks."""
+"""The demo as a stranger runs it: with a replay of two weeks, and on to the first retraining and its promotion."""
 
 import os
 import subprocess
@@ -11,12 +11,31 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "flights" / "demo.py"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_demo_ends_well_with_a_replay_of_two_weeks() -> None:
+def run(*options: str) -> str:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")}
-    command = [sys.executable, str(DEMO), "--exit", "--days", "14"]
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=570)
+    command = [sys.executable, str(DEMO), "--exit", *options]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=1_150)
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+def test_the_demo_ends_well_with_a_replay_of_two_weeks() -> None:
+    told = run("--until", "2013-04-15")
     for word in ("Ingest", "Train", "Gate", "Deploy", "AUC", "skew"):
-        assert word.lower() in done.stdout.lower()
+        assert word.lower() in told.lower()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+def test_the_demo_goes_on_to_a_retraining_that_is_rolled_out_and_promoted() -> None:
+    """Two tests of one file run one after the other: the demo has one folder."""
+    told = run("--until", "2013-05-12", "--every", "16")
+    for line in (
+        "late_retrain asks for a build: schedule",
+        "sets out behind late: step 1 of 2, shadow for 2d",
+        "late@4 is promoted: every step is over",
+    ):
+        assert line in told
+    assert "1 promotions, 0 rollbacks" in told
