@@ -4,6 +4,8 @@ So a replay gives the same decisions on any machine, and a project on the wall c
 Builds run the user's code, which no server does: they are jobs, and time waits for them. All else is done here.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +16,7 @@ from clew.access.schema import projects
 from clew.access.service import get_project
 from clew.catalog import service as catalog
 from clew.clock import wall_now
-from clew.definitions import MonitorDefinition, from_document
+from clew.definitions import MonitorDefinition, TriggerDefinition, from_document
 from clew.delivery import rollouts, triggers
 from clew.delivery.schema import Advance, Rollout, schedules
 from clew.errors import Conflict
@@ -73,19 +75,22 @@ def _is_tried(context: Context, rollout: Rollout) -> bool:
 
 def reconcile(context: Context) -> None:
     """Give everything that is declared its place in the schedule, and take what is gone out of it."""
-    wanted: dict[tuple[str, str], datetime | None] = {}
-    for name, definition in triggers.declared_triggers(context).items():
-        wanted["cron", name] = triggers.next_time(definition, context.now)
-    for monitor in _monitors(context).values():
-        wanted["look", monitor.name] = _next_look(context, monitor)
-    for rollout in rollouts.all_open(context):
-        wanted["rollout", rollout.id] = rollouts.until_next_look(context, rollout)
+    named: dict[tuple[str, str], Callable[[], datetime | None]] = {}
+    named |= {("cron", name): functools.partial(triggers.next_time, one, context.now) for name, one in _on_cron(context).items()}
+    named |= {("look", name): functools.partial(_next_look, context, one) for name, one in _monitors(context).items()}
+    named |= {("rollout", one.id): functools.partial(rollouts.until_next_look, context, one) for one in rollouts.all_open(context)}
     there = {(row.kind, row.subject) for row in context.db.execute(sa.select(schedules).where(schedules.c.project == context.project))}
-    for kind, subject in there - {key for key, at in wanted.items() if at is not None}:
+    for kind, subject in there - named.keys():
         context.db.execute(_one(sa.delete(schedules), context, kind, subject))
-    for (kind, subject), at in wanted.items():
-        if at is not None and (kind, subject) not in there:
+    for kind, subject in named.keys() - there:
+        at = named[kind, subject]()
+        if at is not None:
             context.db.execute(sa.insert(schedules).values(project=context.project, kind=kind, subject=subject, next_at=at))
+
+
+def _on_cron(context: Context) -> dict[str, TriggerDefinition]:
+    found = triggers.declared_triggers(context)
+    return {name: one for name, one in found.items() if any(condition.kind == "cron" for condition in one.conditions)}
 
 
 def _waiting(context: Context) -> tuple[str, ...]:
