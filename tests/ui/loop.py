@@ -142,7 +142,7 @@ def _judge(backend: LocalBackend, version: VersionRef, reason: str) -> None:
         "unit": "days",
     }
     with backend.database.write() as connection:
-        inside = replace(backend.context(backend.project), connection=connection)
+        inside = replace(backend.context(backend.project), connection=connection, now=_now(backend))
         catalog.add_verdict(
             inside, gate="no_worse", model=version.name, number=version.number, passed=True, word="no worse", reason=reason, figures=figures
         )

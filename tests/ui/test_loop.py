@@ -75,7 +75,7 @@ def test_no_page_of_the_loop_is_wider_than_a_telephone(browser: Browser, server:
     context.close()
 
 
-PAGES = ["", "endpoints/late"]
+PAGES = ["", "endpoints/late", "monitors", "monitors/quality", "alerts?resolved=true", "alerts/1", "triggers", "events"]
 
 
 def test_a_monitor_says_a_word_for_each_thing_that_it_watches_with_its_evidence(page: Page) -> None:
@@ -117,3 +117,31 @@ def test_an_alert_says_what_to_do_and_is_acknowledged_silenced_and_resolved_with
     expect(page.get_by_role("link", name="missing of station_weather")).to_have_count(0)
     page.get_by_role("link", name="with those that are resolved").click()
     expect(page.get_by_role("row").filter(has_text="missing of station_weather")).to_contain_text("resolved")
+
+
+def test_a_trigger_says_what_it_builds_when_next_and_what_came_of_it_and_is_paused(page: Page) -> None:
+    page.goto("triggers")
+    trigger = page.locator("#late_retrain")
+    expect(trigger).to_contain_text("builds late when quality says worse, or at 0 4 1 * * (America/New_York)")
+    expect(trigger).to_contain_text("next 1 Jul 04:00 EDT")
+    expect(trigger.get_by_role("row").filter(has_text="late@4")).to_contain_text("on its way behind late")
+    expect(trigger.get_by_role("row").filter(has_text="MemoryError")).to_contain_text("failed")
+    trigger.get_by_role("button", name="Pause…").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("until the labels are right")
+    page.get_by_role("dialog").get_by_role("button", name="Pause", exact=True).click()
+    expect(trigger).to_contain_text("Paused: until the labels are right")
+    expect(trigger.get_by_role("button", name="Ask now…")).to_be_disabled()
+
+
+def test_the_overview_says_what_wants_a_decision_and_what_happened(page: Page) -> None:
+    page.goto("")
+    expect(page.get_by_role("img", name="AUC over the whole time").locator("canvas")).to_be_visible()
+    needed = page.get_by_role("listitem").filter(has_text="The trigger late_retrain of late is paused")
+    expect(needed).to_contain_text("until the labels are right")
+    happened = page.get_by_role("row")
+    expect(happened.filter(has_text="rolled back").filter(has_text="late@3 behind late: worse")).to_contain_text("guard")
+    expect(happened.filter(has_text="missing of station_weather: the newest row")).to_be_visible()
+    needed.get_by_role("link", name="resume, or leave it").click()
+    page.locator("#late_retrain").get_by_role("button", name="Resume…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    expect(page.locator("#late_retrain")).to_contain_text("next 1 Jul 04:00 EDT")

@@ -3,6 +3,7 @@ import { assetRoute } from "./catalog/AssetPage";
 import { dataRoute, featuresRoute, modelsRoute, trainingSetsRoute } from "./catalog/AssetsPage";
 import { versionRoute } from "./catalog/VersionPage";
 import { rolloutRoute } from "./delivery/RolloutPage";
+import { triggersRoute } from "./delivery/TriggersPage";
 import { Trouble } from "./design/States";
 import { alertRoute } from "./monitoring/AlertPage";
 import { alertsRoute } from "./monitoring/AlertsPage";
@@ -32,6 +33,7 @@ const tree = rootRoute.addChildren([
     endpointsRoute,
     endpointRoute,
     rolloutRoute,
+    triggersRoute,
     monitorsRoute,
     monitorRoute,
     alertsRoute,

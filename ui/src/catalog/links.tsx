@@ -56,6 +56,15 @@ export function PredictionLink({ predictionId, children }: { predictionId: strin
   );
 }
 
+export function TriggerLink({ name, children }: { name: string; children?: ReactNode }) {
+  const project = useProject();
+  return (
+    <Link to="/projects/$project/triggers" params={{ project }} hash={name}>
+      {children ?? name}
+    </Link>
+  );
+}
+
 export function RolloutLink({ rolloutId, children }: { rolloutId: string; children?: ReactNode }) {
   const project = useProject();
   return (

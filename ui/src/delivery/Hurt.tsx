@@ -32,7 +32,9 @@ function Both({ rollout, answers }: { rollout: Rollout; answers: readonly Schema
   if (!tried.length)
     return (
       <Empty title="No answer of it among the newest">
-        Every request is scored by both while it is tried. Ask the endpoint, and they stand here at once.
+        {isOpen(rollout)
+          ? "Every request is scored by both while it is tried. Ask the endpoint, and they stand here at once."
+          : `The newest ${MOST} answers are younger than this rollout; what its guard said stands below.`}
       </Empty>
     );
   const champion = sideOf(tried, rollout.champion);

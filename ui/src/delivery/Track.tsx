@@ -5,7 +5,7 @@ import { AliasPill, Pill } from "../design/Pill";
 import { standing } from "../registry/judged";
 import { useVerdicts } from "../registry/useVerdicts";
 import { useProject } from "../shell/root";
-import { type Rollout, shareOfStep, stepSaid, stepTitle } from "./rollouts";
+import { isOpen, type Rollout, shareOfStep, stepSaid, stepTitle } from "./rollouts";
 import "./delivery.css";
 
 interface TrackProps {
@@ -20,7 +20,7 @@ export function Track({ rollout, now }: TrackProps) {
   return (
     <section className="panel" aria-label="The rollout">
       <div className="inside stack">
-        <Split rollout={rollout} share={share} />
+        {isOpen(rollout) && <Split rollout={rollout} share={share} />}
         <Steps rollout={rollout} now={now} />
       </div>
     </section>

@@ -108,7 +108,6 @@ function Windows({ metric, looks }: { metric: string; looks: readonly Look[] }) 
         reach={[windows[0]?.from ?? 0, windows.at(-1)?.to ?? 1]}
         time
         height={170}
-        unit={(value) => value.toFixed(3)}
         label={`${name} by window: ${windows.map((one) => one.value.toFixed(3)).join(", ")}`}
       />
     </figure>

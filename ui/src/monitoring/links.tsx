@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { moment } from "../design/format";
 import { Pill, type Tone } from "../design/Pill";
 import { useProject } from "../shell/root";
-import { type Alert, causeOf } from "./looks";
+import type { Alert } from "./looks";
 
 export function MonitorLink({ name, children }: { name: string; children?: ReactNode }) {
   const project = useProject();
@@ -14,11 +14,11 @@ export function MonitorLink({ name, children }: { name: string; children?: React
   );
 }
 
-export function AlertLink({ alert, children }: { alert: Pick<Alert, "id" | "kind" | "subject">; children?: ReactNode }) {
+export function AlertLink({ alert, children }: { alert: Pick<Alert, "id">; children: ReactNode }) {
   const project = useProject();
   return (
     <Link to="/projects/$project/alerts/$alert" params={{ project, alert: String(alert.id) }}>
-      {children ?? causeOf(alert)}
+      {children}
     </Link>
   );
 }

@@ -1,6 +1,7 @@
-import { EndpointLink, Linked, RunLink, VersionLink } from "../catalog/links";
+import { EndpointLink, Linked, RolloutLink, RunLink, TriggerLink, VersionLink } from "../catalog/links";
 import { moment } from "../design/format";
 import { Pill } from "../design/Pill";
+import { AlertLink, MonitorLink } from "../monitoring/links";
 import { describe, type Event, type Happening } from "./events";
 
 /** What happened, newest first: each row with its reason and a way to its evidence. */
@@ -28,7 +29,7 @@ export function Ledger({ events }: { events: Event[] }) {
               <td className="wrap">
                 <Subject of={happening} />
               </td>
-              <td className="third nowrap">{event.actor}</td>
+              <td className="third nowrap">{happening.by || event.actor}</td>
               <td className="third nowrap">
                 <Evidence of={happening} />
               </td>
@@ -53,6 +54,10 @@ function Subject({ of: { text, evidence } }: { of: Happening }) {
 function Evidence({ of: { evidence } }: { of: Happening }) {
   if (!evidence) return null;
   if (evidence.kind === "run") return <RunLink runId={evidence.subject}>run</RunLink>;
+  if (evidence.kind === "rollout") return <RolloutLink rolloutId={evidence.subject}>rollout</RolloutLink>;
+  if (evidence.kind === "monitor") return <MonitorLink name={evidence.subject}>monitor</MonitorLink>;
+  if (evidence.kind === "alert") return <AlertLink alert={{ id: Number(evidence.subject) }}>alert</AlertLink>;
+  if (evidence.kind === "trigger") return <TriggerLink name={evidence.subject}>trigger</TriggerLink>;
   if (evidence.kind === "endpoint") return <EndpointLink name={evidence.subject}>endpoint</EndpointLink>;
   const [name = "", number = ""] = evidence.subject.split("@");
   return /^\d+$/.test(number) ? (

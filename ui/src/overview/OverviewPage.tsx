@@ -1,20 +1,22 @@
 import { useQueries } from "@tanstack/react-query";
 import { createRoute, Link } from "@tanstack/react-router";
-import { read } from "../api/client";
+import { read, type Schemas } from "../api/client";
 import { useRead } from "../api/queries";
-import { Linked } from "../catalog/links";
+import { Linked, RolloutLink, TriggerLink } from "../catalog/links";
 import { count, moment } from "../design/format";
 import { Heading, Panel } from "../design/Panel";
 import { Pill } from "../design/Pill";
 import { Command, Empty, Ready, Trouble, Waiting } from "../design/States";
+import { AlertLink } from "../monitoring/links";
 import { missingViews } from "../serving/missing";
-import { type Happened, Performance } from "../serving/Performance";
+import type { Happened } from "../serving/Performance";
 import { useWindows } from "../serving/useWindows";
 import { projectRoute, useProject } from "../shell/root";
 import { type Event, told } from "./events";
 import { Ledger } from "./Ledger";
 import { headline, type Need, needs } from "./needs";
 import { Strip } from "./Strip";
+import { WorthIt } from "./WorthIt";
 import "./overview.css";
 
 export const overviewRoute = createRoute({ getParentRoute: () => projectRoute, path: "/", component: OverviewPage });
@@ -24,13 +26,24 @@ const MOST_NAMED = 3;
 const NO_ANSWERS: never[] = [];
 
 /** When the endpoint's route turned, and when a version of a model was stopped at its gate. */
-function turns(events: readonly Event[], endpoint: string): Happened[] {
+export function turns(events: readonly Event[], endpoint: string): Happened[] {
   return events.flatMap((event): Happened[] => {
-    const body = event.body as { cause?: string; version?: string };
-    if (event.kind === "route.changed" && event.subject === endpoint)
-      return [{ at: event.at, kind: body.cause === "rollback" ? "rolled back" : "deployed", what: body.version ?? "" }];
-    return event.kind === "gate.rejected" ? [{ at: event.at, kind: "rejected", what: event.subject }] : [];
+    const body = event.body as { cause?: string; version?: string; state?: string };
+    const turn = (kind: Happened["kind"], what = body.version ?? "") => [{ at: event.at, kind, what }];
+    if (event.kind === "rollout.ended" && event.subject === endpoint && body.state === "rolled back") return turn("rolled back");
+    if (event.kind === "route.changed" && event.subject === endpoint && body.cause === "deploy") return turn("promoted");
+    if (event.kind === "route.changed" && event.subject === endpoint && body.cause === "rollback") return turn("rolled back");
+    return event.kind === "gate.rejected" ? turn("rejected", event.subject) : [];
   });
+}
+
+/** Since when, in event time, the endpoint's version answers: its row knows when its route was made by the wall clock. */
+function answersSince(events: readonly Event[], { name, model, number, deployed_at }: Schemas["Endpoint"]): string {
+  const took = events.find(({ kind, subject, body }) => {
+    const { cause, version } = body as { cause?: string; version?: string };
+    return kind === "route.changed" && subject === name && version === `${model}@${number}` && (cause === "deploy" || cause === "rollback");
+  });
+  return took?.at ?? deployed_at;
 }
 
 /** What is live, what needs a person, and what happened. */
@@ -41,7 +54,11 @@ function OverviewPage() {
   const endpoints = useRead("/api/v1/projects/{project}/endpoints", { project });
   const experiments = useRead("/api/v1/projects/{project}/experiments", { project });
   const failed = useRead("/api/v1/projects/{project}/runs", { project, filter: 'status in ("failed", "lost")', limit: 10 });
-  const events = useRead("/api/v1/projects/{project}/events", { project, newest_first: true, limit: 200 });
+  const events = useRead("/api/v1/projects/{project}/events", { project, newest_first: true, limit: 500 });
+  const alerts = useRead("/api/v1/projects/{project}/alerts", { project });
+  const monitors = useRead("/api/v1/projects/{project}/monitors", { project });
+  const triggers = useRead("/api/v1/projects/{project}/triggers", { project });
+  const rollouts = useRead("/api/v1/projects/{project}/rollouts", { project, limit: 20 });
   const names = endpoints.data?.items.map((endpoint) => endpoint.name) ?? [];
   const asking = useQueries({
     queries: names.map((name) => ({
@@ -79,11 +96,16 @@ function OverviewPage() {
     verdicts,
     missing,
     datasets: datasets.data?.items ?? [],
+    alerts: alerts.data?.items ?? [],
+    triggers: triggers.data?.items ?? [],
+    rollouts: rollouts.data?.items ?? [],
   });
+  const watching = monitors.data?.items.find((monitor) => monitor.endpoint === first);
+  const trying = rollouts.data?.items.find((rollout) => rollout.ended_at === null);
   // The conclusion comes first, so it waits for what it is drawn from.
-  const unread = [endpoints, experiments, ...asking].find((query) => query.error && !query.data);
+  const unread = [endpoints, experiments, alerts, ...asking].find((query) => query.error && !query.data);
   if (unread?.error) return <Trouble error={unread.error} retry={() => void unread.refetch()} />;
-  if ([endpoints, experiments, ...asking].some((query) => !query.data)) return <Waiting for="how the project is" />;
+  if ([endpoints, experiments, alerts, ...asking].some((query) => !query.data)) return <Waiting for="how the project is" />;
   const runs = experiments.data?.reduce((sum, one) => sum + one.runs, 0) ?? 0;
   return (
     <Ready query={assets} what="the project">
@@ -97,8 +119,14 @@ function OverviewPage() {
                   <Link to="/projects/$project/endpoints/$name" params={{ project, name: endpoint.name }}>
                     {endpoint.name}
                   </Link>{" "}
-                  answers with <Linked text={`${endpoint.model}@${endpoint.number}`} /> since {moment(endpoint.deployed_at)},{" "}
+                  answers with <Linked text={`${endpoint.model}@${endpoint.number}`} /> since{" "}
+                  {moment(answersSince(events.data?.items ?? [], endpoint))},{" "}
                   {requests ? `${count(requests, "request")} in the last hour` : "no request in the last hour"}.{" "}
+                  {trying?.endpoint === endpoint.name && (
+                    <>
+                      It tries <Linked text={`${trying.model}@${trying.number}`} /> since {moment(trying.started_at)}.{" "}
+                    </>
+                  )}
                 </span>
               ))}
               {statuses.length > MOST_NAMED && (
@@ -107,10 +135,17 @@ function OverviewPage() {
                 </Link>
               )}
             </Heading>
-            <Strip assets={items} datasets={datasets.data?.items ?? []} statuses={statuses} runs={runs} missing={missing} />
+            <Strip
+              assets={items}
+              datasets={datasets.data?.items ?? []}
+              statuses={statuses}
+              runs={runs}
+              missing={missing}
+              monitor={watching}
+            />
             <div className="main-and-side">
               {first ? (
-                <Performance endpoint={first} happened={turns(events.data?.items ?? [], first)} />
+                <WorthIt endpoint={first} monitor={watching?.name} happened={turns(events.data?.items ?? [], first)} />
               ) : (
                 <Next built={models.length > 0} name={models[0]?.name ?? "late"} />
               )}
@@ -155,6 +190,11 @@ function NeedsYou({ open }: { open: Need[] }) {
                   <Linked text={need.said} />
                 </p>
               )}
+              {need.lead && (
+                <p>
+                  <Lead to={need.lead} />
+                </p>
+              )}
             </li>
           ))}
         </ul>
@@ -163,6 +203,12 @@ function NeedsYou({ open }: { open: Need[] }) {
       )}
     </Panel>
   );
+}
+
+function Lead({ to }: { to: NonNullable<Need["lead"]> }) {
+  if (to.kind === "alert") return <AlertLink alert={{ id: Number(to.subject) }}>{to.words}</AlertLink>;
+  if (to.kind === "rollout") return <RolloutLink rolloutId={to.subject}>{to.words}</RolloutLink>;
+  return <TriggerLink name={to.subject}>{to.words}</TriggerLink>;
 }
 
 function Next({ built, name }: { built: boolean; name: string }) {

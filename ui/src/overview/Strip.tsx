@@ -6,6 +6,8 @@ import { AssetLink, EndpointLink, RunLink, VersionLink } from "../catalog/links"
 import { count, duration, figure, microseconds, moment } from "../design/format";
 import { AliasPill, Pill, RunStatus, VerdictPill } from "../design/Pill";
 import { Spark } from "../design/Spark";
+import { MonitorLink } from "../monitoring/links";
+import { WORD_TONES } from "../monitoring/looks";
 import { judgedOf } from "../registry/judged";
 import { useVerdicts } from "../registry/useVerdicts";
 import type { MissingView } from "../serving/missing";
@@ -19,10 +21,11 @@ interface StripProps {
   statuses: Schemas["EndpointStatus"][];
   runs: number;
   missing: MissingView[];
+  monitor: Schemas["Monitor"] | undefined;
 }
 
 /** The loop from left to right, each step with what it is at now. */
-export function Strip({ assets, datasets, statuses, runs, missing }: StripProps) {
+export function Strip({ assets, datasets, statuses, runs, missing, monitor }: StripProps) {
   const views = assets.filter((asset) => asset.kind === "feature_view");
   const model =
     assets.find((asset) => asset.kind === "model" && asset.name === statuses[0]?.endpoint.model) ??
@@ -52,10 +55,10 @@ export function Strip({ assets, datasets, statuses, runs, missing }: StripProps)
           </p>
         )}
       </Step>
-      <Training runs={runs} />
+      <Training runs={runs} model={model} />
       <Gate model={model} />
       <Served status={statuses[0]} />
-      <Monitored endpoint={statuses[0]?.endpoint.name} />
+      <Monitored endpoint={statuses[0]?.endpoint.name} monitor={monitor} />
     </ol>
   );
 }
@@ -116,12 +119,28 @@ function Data({ datasets }: { datasets: readonly Schemas["DatasetSummary"][] }) 
   );
 }
 
-function Training({ runs }: { runs: number }) {
+/** The version that the model's champion, or its newest, was judged as: a refit's own figures are those of rows that it has seen. */
+function useJudged(model: Schemas["Asset"] | undefined) {
   const project = useProject();
-  const newest = useRead("/api/v1/projects/{project}/runs", { project, limit: 30 });
-  const run = newest.data?.items[0];
-  const metric = Object.keys(newest.data?.items.find((one) => Object.keys(one.metrics).length)?.metrics ?? {})[0];
-  const values = metric ? (newest.data?.items ?? []).flatMap((one) => one.metrics[metric] ?? []).reverse() : [];
+  const number = model ? (model.aliases.champion ?? model.latest) : null;
+  const parameters = { project, name: model?.name ?? "" };
+  const path = "/api/v1/projects/{project}/assets/{name}/versions/{number}" as const;
+  const version = useRead(path, { ...parameters, number: number ?? 0 }, { enabled: !!number });
+  const judged = version.data && judgedOf(version.data);
+  const found = useRead(path, { ...parameters, number: judged?.number ?? 0 }, { enabled: !!judged });
+  return { version: version.data, judged, found: found.data };
+}
+
+function Training({ runs, model }: { runs: number; model: Schemas["Asset"] | undefined }) {
+  const project = useProject();
+  const { found } = useJudged(model);
+  const newest = useRead("/api/v1/projects/{project}/runs", { project, limit: 60 });
+  const won = useRead("/api/v1/projects/{project}/runs/{run_id}", { project, run_id: found?.run_id ?? "" }, { enabled: !!found?.run_id });
+  const run = won.data?.run ?? newest.data?.items[0];
+  const metric = Object.keys(run?.metrics ?? {}).find((name) => !name.startsWith("system/"));
+  // Trials of one study stand in one row; other runs measure other things by the same name.
+  const among = (newest.data?.items ?? []).filter((one) => one.parent && one.parent === run?.parent);
+  const values = metric ? among.flatMap((one) => one.metrics[metric] ?? []).reverse() : [];
   const big = (
     <Link to="/projects/$project/runs" params={{ project }}>
       {count(runs, "run")}
@@ -132,11 +151,11 @@ function Training({ runs }: { runs: number }) {
       {run && (
         <>
           <p>
-            <RunLink runId={run.id}>{run.name}</RunLink>{" "}
-            {run.status === "finished" ? `took ${duration(run.duration_seconds)}` : <RunStatus status={run.status} />}
+            {won.data ? "won by" : "newest"} <RunLink runId={run.id}>{run.name}</RunLink>{" "}
+            {run.status === "finished" ? `in ${duration(run.duration_seconds)}` : <RunStatus status={run.status} />}
             {metric && run.metrics[metric] !== undefined && ` · ${metric} ${figure(run.metrics[metric], 3)}`}
           </p>
-          <Spark values={values} label={`${metric} of the last runs`} />
+          <Spark values={values} label={`${metric} of the trials of its study`} />
         </>
       )}
     </Step>
@@ -144,16 +163,8 @@ function Training({ runs }: { runs: number }) {
 }
 
 function Gate({ model }: { model: Schemas["Asset"] | undefined }) {
-  const project = useProject();
-  const number = model ? (model.aliases.champion ?? model.latest) : null;
-  const version = useRead(
-    "/api/v1/projects/{project}/assets/{name}/versions/{number}",
-    { project, name: model?.name ?? "", number: number ?? 0 },
-    { enabled: !!number },
-  );
-  const judged = version.data && judgedOf(version.data);
-  const verdicts = useVerdicts(version.data);
-  const verdict = verdicts.data?.items[0];
+  const { version, judged } = useJudged(model);
+  const verdict = useVerdicts(version).data?.items[0];
   return (
     <Step title="Gate" big={judged ? <VersionLink name={judged.name} number={judged.number} /> : null} empty="@clew.gate">
       <p>{verdict ? <GateSaid verdict={verdict} /> : <span className="third">judged by no gate</span>}</p>
@@ -198,20 +209,32 @@ function Served({ status }: { status: Schemas["EndpointStatus"] | undefined }) {
   );
 }
 
-function Monitored({ endpoint }: { endpoint: string | undefined }) {
+function Monitored({ endpoint, monitor }: { endpoint: string | undefined; monitor: Schemas["Monitor"] | undefined }) {
   const { performance, skew } = useReports(endpoint);
   const figures = performance.data?.items[0]?.performance?.figures;
   const compared = skew.data?.items[0]?.skew;
-  if (!figures && !compared) return <Step title="Monitor" big={null} empty={endpoint ? "waits for labels" : "after a deploy"} />;
+  if (!figures && !compared && !monitor?.looks.length)
+    return <Step title="Monitor" big={null} empty={endpoint ? "waits for labels" : "after a deploy"} />;
   const measured = performance.data?.items[0]?.performance?.word === "measured";
   const auc = measured ? figures?.auc : null;
   const days = (figures?.by_block ?? []).flatMap((block) => (block.matured && block.auc !== null ? [block.auc] : []));
+  const amiss = monitor?.looks.filter((look) => ["worse", "missing", "changed"].includes(look.word)) ?? [];
   return (
-    <Step title="Monitor" big={auc ? `AUC ${auc.estimate.toFixed(3)}` : "no verdict"} empty="">
+    <Step
+      title="Monitor"
+      big={auc ? `AUC ${auc.estimate.toFixed(3)}` : (monitor && <MonitorLink name={monitor.name} />) || "no verdict"}
+      empty=""
+    >
       <p>
         {auc && `95 % ${auc.low.toFixed(3)} to ${auc.high.toFixed(3)}, ${auc.blocks} ${figures?.unit} `}
         {figures && !measured && <Pill tone="warn">not enough data yet</Pill>}{" "}
-        {compared && <Pill tone={compared.differing ? "bad" : "ok"}>{compared.differing ? "skew" : "no skew"}</Pill>}
+        {amiss.map((look) => (
+          <span key={look.kind}>
+            <Pill tone={WORD_TONES[look.word]}>{look.word}</Pill> {look.word !== look.kind && look.kind}{" "}
+          </span>
+        ))}
+        {monitor && !amiss.length && monitor.looks.some((look) => look.word === "safe") && <Pill tone="ok">safe</Pill>}
+        {!monitor && compared && <Pill tone={compared.differing ? "bad" : "ok"}>{compared.differing ? "skew" : "no skew"}</Pill>}
       </p>
       <Spark values={days} token="series-2" label="AUC by day" />
     </Step>

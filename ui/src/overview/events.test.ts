@@ -34,4 +34,50 @@ group("the ledger", () => {
   it("has words for an event that it does not know", () => {
     expect(describe(event("tail.cut", "landings", { rows: 12 }))).toMatchObject({ word: "tail cut", text: "landings: rows 12" });
   });
+  it("tells a rollback once, by whom and why, and not its route, its closed candidate and its mark too", () => {
+    const at = (sequence: number, kind: string, subject: string, body: Record<string, unknown>) =>
+      ({ ...event(kind, subject, body), sequence }) as Event;
+    const ended = at(34, "rollout.ended", "late", {
+      rollout: "ro_1",
+      version: "late@3",
+      state: "rolled back",
+      reason: "worse",
+      by: "guard",
+    });
+    const rest = [
+      at(33, "version.marked", "late@3", { state: "rejected", reason: "rolled back" }),
+      at(32, "candidate.closed", "late", { version: "late@3", reason: "worse" }),
+      at(31, "route.changed", "late", { epoch: 4, version: "late@2", cause: "closed" }),
+    ];
+    expect(told([ended, ...rest]).map((one) => one.kind)).toEqual(["rollout.ended"]);
+    expect(describe(ended)).toMatchObject({
+      word: "rolled back",
+      tone: "warn",
+      by: "guard",
+      evidence: { kind: "rollout", subject: "ro_1" },
+    });
+  });
+  it("tells a canary's next step, which no rollout's beginning tells", () => {
+    const share = event("route.changed", "late", { epoch: 6, version: "late@2", cause: "candidate", candidate: "late@4", share: 0.1 });
+    expect(told([share])).toHaveLength(1);
+    expect(describe(share).text).toBe("late@4 beside late@2 behind late, for 10 % of the keys");
+  });
+  it("tells an alert by its word and cause, with a way to it", () => {
+    const opened = event("alert.opened", "quality", { alert: 7, kind: "missing", subject: "weather", word: "missing", summary: "no row" });
+    expect(describe(opened)).toMatchObject({
+      word: "missing",
+      tone: "bad",
+      text: "missing of weather: no row",
+      evidence: { kind: "alert", subject: "7" },
+    });
+  });
+  it("tells a rejected build with its outcome", () => {
+    const done = event("build.done", "late", {
+      version: "late@5",
+      state: "rejected",
+      outcome: "late@5 rejected: worse, AUC −0.021",
+      trigger: "monthly",
+    });
+    expect(describe(done)).toMatchObject({ word: "rejected", tone: "bad", by: "monthly" });
+  });
 });

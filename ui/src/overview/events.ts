@@ -1,5 +1,7 @@
 import type { Schemas } from "../api/client";
+import { percent } from "../design/format";
 import type { Tone } from "../design/Pill";
+import { causeOf, WORD_TONES } from "../monitoring/looks";
 
 export type Event = Schemas["Event"];
 
@@ -7,8 +9,10 @@ export interface Happening {
   word: string;
   tone: Tone;
   text: string;
-  /** Where its evidence is: a version, a run, an endpoint. */
-  evidence?: { kind: "version" | "run" | "endpoint"; subject: string };
+  /** Where its evidence is. */
+  evidence?: { kind: "version" | "run" | "endpoint" | "rollout" | "monitor" | "alert" | "trigger"; subject: string };
+  /** Who did it, where that is not who asked for it. */
+  by?: string;
 }
 
 /** An event as a line of the ledger: one word, and the reason. */
@@ -51,6 +55,18 @@ export function describe(event: Event): Happening {
     case "definition.removed":
       return { word: event.kind.slice(11), tone: "quiet", text: `the ${String(body.kind ?? "definition").replace("_", " ")} ${subject}` };
     case "route.changed": {
+      if (body.cause === "candidate" || body.cause === "closed") {
+        const tried = body.cause === "candidate";
+        const how = Number(body.share) ? `for ${percent(Number(body.share))} of the keys` : "in shadow";
+        return {
+          word: tried ? "tried" : "closed",
+          tone: tried ? "info" : "warn",
+          text: tried
+            ? `${body.candidate} beside ${body.version} behind ${subject}, ${how}`
+            : `${body.version} answers all of ${subject} again`,
+          evidence: { kind: "endpoint", subject },
+        };
+      }
       const back = body.cause === "rollback";
       const text = `${subject} is routed to ${body.version}, epoch ${body.epoch}${reason}`;
       return { word: back ? "rolled back" : "deployed", tone: back ? "warn" : "ok", text, evidence: { kind: "endpoint", subject } };
@@ -80,6 +96,100 @@ export function describe(event: Event): Happening {
         evidence: version,
       };
     }
+    case "candidate.closed":
+      return {
+        word: "closed",
+        tone: "warn",
+        text: `${body.version} behind ${subject}${reason}`,
+        evidence: rolloutOf(body.salt),
+        by: by(body),
+      };
+    case "rollout.started":
+      return { word: "tried", tone: "info", text: `${body.version} behind ${subject}: ${body.step}`, evidence: rolloutOf(body.rollout) };
+    case "rollout.ended":
+      return {
+        word: String(body.state),
+        tone: body.state === "promoted" ? "ok" : body.state === "superseded" ? "quiet" : "warn",
+        text: `${body.version} behind ${subject}${reason}`,
+        evidence: rolloutOf(body.rollout),
+        by: by(body),
+      };
+    case "trigger.fired":
+      return {
+        word: "asked",
+        tone: "info",
+        text: `a build of ${body.model}: ${body.cause}`,
+        evidence: { kind: "trigger", subject },
+        by: subject,
+      };
+    case "trigger.skipped":
+      return {
+        word: "skipped",
+        tone: "quiet",
+        text: `no build of ${body.model}${reason}`,
+        evidence: { kind: "trigger", subject },
+        by: subject,
+      };
+    case "trigger.paused":
+    case "trigger.resumed": {
+      const paused = event.kind === "trigger.paused";
+      return {
+        word: paused ? "paused" : "resumed",
+        tone: paused ? "warn" : "ok",
+        text: `the trigger ${subject}${reason}`,
+        evidence: { kind: "trigger", subject },
+      };
+    }
+    case "model.not_improved":
+      return {
+        word: "not improved",
+        tone: "warn",
+        text: `retraining does not improve ${subject}${reason}`,
+        evidence: { kind: "trigger", subject: String(body.trigger) },
+      };
+    case "build.done": {
+      const rejected = body.state !== "ready";
+      return {
+        word: rejected ? String(body.state) : "built",
+        tone: rejected ? "bad" : "ok",
+        text: `${body.outcome ?? body.version}`,
+        evidence: { kind: "version", subject: String(body.version) },
+        ...(body.trigger ? { by: String(body.trigger) } : {}),
+      };
+    }
+    case "build.failed":
+      return {
+        word: "failed",
+        tone: "bad",
+        text: `the build of ${subject}: ${body.error}`,
+        ...(body.trigger ? { evidence: { kind: "trigger", subject: String(body.trigger) }, by: String(body.trigger) } : {}),
+      };
+    case "alert.opened":
+    case "alert.resolved":
+    case "alert.acknowledged":
+    case "alert.silenced": {
+      const state = event.kind.slice(6);
+      const word = String(body.word) as keyof typeof WORD_TONES;
+      const about = causeOf(body as unknown as Parameters<typeof causeOf>[0]);
+      return {
+        word: state === "opened" ? word : state,
+        tone: state === "opened" ? (WORD_TONES[word] ?? "bad") : state === "resolved" ? "ok" : "info",
+        text: state === "opened" ? `${about}: ${body.summary}` : `the alert on ${about}${reason}`,
+        evidence: { kind: "alert", subject: String(body.alert) },
+        by: subject,
+      };
+    }
+    case "monitor.looked": {
+      const word = String(body.word) as keyof typeof WORD_TONES;
+      const text = String(body.summary).replace(`${word}: `, "");
+      return {
+        word,
+        tone: word === "not enough data yet" ? "quiet" : (WORD_TONES[word] ?? "quiet"),
+        text: `${body.kind}: ${text}`,
+        evidence: { kind: "monitor", subject },
+        by: subject,
+      };
+    }
     case "skew.measured":
       return {
         word: body.differing ? "skew" : "no skew",
@@ -97,26 +207,67 @@ export function describe(event: Event): Happening {
   }
 }
 
+function rolloutOf(id: unknown): NonNullable<Happening["evidence"]> {
+  return { kind: "rollout", subject: String(id) };
+}
+
+function by(body: Record<string, unknown>): string {
+  return typeof body.by === "string" ? body.by : "";
+}
+
+const UNTOLD = ["run.started", "route.loaded", "route.serving", "trigger.skipped", "gate.passed"];
+
 /** What belongs on the overview: decisions, news and trouble. The events page has all the rest. */
 export function worthTelling(event: Event): boolean {
   if (event.kind === "run.ended") return (event.body as { status?: string }).status === "failed";
-  return !["run.started", "route.loaded", "route.serving"].includes(event.kind) && !event.kind.startsWith("definition.");
+  // What a look finds amiss opens an alert, and that is told.
+  return !UNTOLD.includes(event.kind) && event.kind !== "monitor.looked" && !event.kind.startsWith("definition.");
 }
 
-const CLOSE = 4;
+const CLOSE = 5;
+
+interface Body {
+  version?: string;
+  candidate?: string;
+  cause?: string;
+  number?: number;
+}
+
+/** The version that an event is about, where it may follow from another that is told already. */
+function versionOf(event: Event): string | null {
+  const body = event.body as Body;
+  switch (event.kind) {
+    case "alias.moved":
+      return `${event.subject.split("@")[0]}@${body.number}`;
+    case "version.added":
+    case "version.marked":
+      return event.subject;
+    case "candidate.closed":
+      return body.version ?? null;
+    case "route.changed":
+      return body.cause === "candidate" ? (body.candidate ?? null) : (body.version ?? null);
+    default:
+      return null;
+  }
+}
 
 /** The overview's ledger: what follows from a neighbour that is told already (an alias after its route) is left out. */
 export function told(events: readonly Event[]): Event[] {
   const causes = events.flatMap((event) => {
-    const body = event.body as { version?: string };
-    if (event.kind === "route.changed") return [{ sequence: event.sequence, version: body.version }];
-    return event.kind === "feature_view.reverted" ? [{ sequence: event.sequence, version: event.subject }] : [];
+    const body = event.body as Body;
+    if (event.kind === "feature_view.reverted") return [{ event, version: event.subject }];
+    if (["route.changed", "rollout.started", "rollout.ended", "build.done"].includes(event.kind)) return [{ event, version: body.version }];
+    return [];
   });
+  const closed = events.filter((event) => event.kind === "candidate.closed" || event.kind === "rollout.ended");
+  const near = (one: Event, other: Event) => one !== other && Math.abs(one.sequence - other.sequence) <= CLOSE;
   const follows = (event: Event) => {
-    const body = event.body as { number?: number };
-    const name = event.subject.split("@")[0];
-    const version = event.kind === "alias.moved" ? `${name}@${body.number}` : event.kind === "version.added" ? event.subject : null;
-    return causes.some((cause) => cause.version === version && Math.abs(cause.sequence - event.sequence) <= CLOSE);
+    if (event.kind === "route.changed" && (event.body as Body).cause === "closed")
+      return closed.some((other) => near(event, other) && other.subject === event.subject);
+    const version = versionOf(event);
+    if (version === null) return false;
+    const from = event.kind === "route.changed" ? ["rollout.started", "rollout.ended"] : null;
+    return causes.some((cause) => cause.version === version && near(event, cause.event) && (!from || from.includes(cause.event.kind)));
   };
   return events.filter((event) => worthTelling(event) && !follows(event));
 }

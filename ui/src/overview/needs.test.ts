@@ -36,6 +36,49 @@ describe("what needs a person", () => {
   });
 });
 
+describe("what the loop asks of a person", () => {
+  const alert = {
+    id: 7,
+    monitor: "quality",
+    kind: "missing",
+    subject: "weather",
+    state: "open",
+    word: "missing",
+    summary: "no row for 9 hours",
+    opened_at: "2013-12-30T23:00:00Z",
+  };
+  it("is an answer to each open alert, and none to one that somebody takes care of", () => {
+    const open = needs({ ...nothing, alerts: [alert] as never[] });
+    expect(open[0]).toMatchObject({ word: "look", tone: "bad", said: "no row for 9 hours", lead: { kind: "alert", subject: "7" } });
+    expect(needs({ ...nothing, alerts: [{ ...alert, state: "acknowledged" }] as never[] })).toEqual([]);
+  });
+  it("tells a missing view once, as its alert", () => {
+    const missing = [{ view: "weather", times: 80, of: 80 }];
+    expect(needs({ ...nothing, missing, alerts: [alert] as never[] })).toHaveLength(1);
+  });
+  it("is a decision about a paused trigger, and a look at a build that failed", () => {
+    const trigger = { name: "monthly", model: "late", state: "paused", reason: "3 retrainings in a row brought nothing", builds: [] };
+    expect(needs({ ...nothing, triggers: [trigger] as never[] })[0]).toMatchObject({ word: "decide", said: trigger.reason });
+    const failed = { ...trigger, state: "active", builds: [{ job: { state: "failed" }, outcome: "MemoryError" }] };
+    expect(needs({ ...nothing, triggers: [failed] as never[] })[0]).toMatchObject({ word: "look", said: "MemoryError" });
+  });
+  it("is a decision about a paused rollout", () => {
+    const rollout = {
+      id: "ro_1",
+      model: "late",
+      number: 4,
+      state: "paused",
+      paused_at: "2013-06-01T00:00:00Z",
+      history: [{ reason: "a storm" }],
+    };
+    expect(needs({ ...nothing, rollouts: [rollout] as never[] })[0]).toMatchObject({
+      word: "decide",
+      said: "a storm",
+      lead: { kind: "rollout" },
+    });
+  });
+});
+
 describe("the headline", () => {
   it("says so when there is nothing", () => {
     expect(headline([], [], 0, 0)).toBe("Nothing here yet.");

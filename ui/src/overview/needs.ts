@@ -1,4 +1,6 @@
 import type { Schemas } from "../api/client";
+import { count, moment } from "../design/format";
+import { causeOf } from "../monitoring/looks";
 import type { MissingView } from "../serving/missing";
 import { condition } from "../serving/words";
 
@@ -6,7 +8,9 @@ export interface Need {
   word: "look" | "decide";
   tone: "bad" | "warn";
   text: string;
-  said?: string;
+  said?: string | undefined;
+  /** Where it is decided. */
+  lead?: { kind: "alert" | "trigger" | "rollout"; subject: string; words: string };
 }
 
 interface Seen {
@@ -15,27 +19,34 @@ interface Seen {
   verdicts: Schemas["GateVerdict"][];
   missing: MissingView[];
   datasets: Schemas["DatasetSummary"][];
+  alerts?: readonly Schemas["Alert"][];
+  triggers?: readonly Schemas["Trigger"][];
+  rollouts?: readonly Schemas["Rollout"][];
 }
 
 const MUCH_TAIL = 100_000;
 
 /** What a person has to look at or decide, the urgent first. Nothing that will settle by itself. */
-export function needs({ statuses, failedRuns, verdicts, missing, datasets }: Seen): Need[] {
+export function needs(seen: Seen): Need[] {
+  const { statuses, failedRuns, verdicts, missing, datasets, alerts = [], triggers = [], rollouts = [] } = seen;
   const found: Need[] = [];
   for (const status of statuses) {
     const said = condition(status);
     if (said.tone !== "ok" && (said.tone === "bad" || status.errors))
       found.push({ word: "look", tone: "bad", text: `${status.endpoint.name}: ${said.text}.` });
   }
+  found.push(...alerts.filter((alert) => alert.state === "open").map(ofAlert));
+  found.push(...triggers.flatMap(ofTrigger), ...rollouts.flatMap(ofRollout));
+  const alarmed = new Set(alerts.filter((alert) => alert.kind === "missing").map((alert) => alert.subject));
   for (const { endpoint, route } of statuses)
-    if (route?.ungated)
+    if (route?.ungated && !route.candidate)
       found.push({
         word: "decide",
         tone: "warn",
         text: `${endpoint.name} answers with ${endpoint.model}@${endpoint.number}, deployed without a gate's word.`,
         said: route.reason,
       });
-  for (const { view, times, of } of missing)
+  for (const { view, times, of } of missing.filter(({ view }) => !alarmed.has(view)))
     found.push({
       word: "look",
       tone: "warn",
@@ -66,10 +77,61 @@ export function needs({ statuses, failedRuns, verdicts, missing, datasets }: See
       found.push({
         word: "decide",
         tone: "warn",
-        text: `${dataset.name} has ${dataset.tail_rows.toLocaleString("en-US")} appended rows in no version yet.`,
+        text: `${dataset.name} has ${count(dataset.tail_rows, "appended row")} in no version yet.`,
         said: `clew cut ${dataset.name}`,
       });
   return found;
+}
+
+/** An open alert: what was found, and that somebody has to say something to it. */
+function ofAlert(alert: Schemas["Alert"]): Need {
+  const urgent = alert.kind !== "drift";
+  const texts: Record<typeof alert.kind, string> = {
+    missing: `${alert.subject} has been missing since ${moment(alert.opened_at)}.`,
+    drift: `${alert.subject} is not as in training since ${moment(alert.opened_at)}.`,
+    skew: `${alert.subject} gives other values in serving than when recomputed.`,
+    performance: `${alert.monitor} says worse than on unseen rows.`,
+    regret: `${alert.monitor} says that a fresh model would be better.`,
+  };
+  return {
+    word: urgent ? "look" : "decide",
+    tone: urgent ? "bad" : "warn",
+    text: texts[alert.kind],
+    said: alert.summary,
+    lead: { kind: "alert", subject: String(alert.id), words: `acknowledge, silence or resolve ${causeOf(alert)}` },
+  };
+}
+
+function ofTrigger(trigger: Schemas["Trigger"]): Need[] {
+  const lead = { kind: "trigger", subject: trigger.name, words: "resume, or leave it" } as const;
+  if (trigger.state === "paused")
+    return [
+      {
+        word: "decide",
+        tone: "warn",
+        text: `The trigger ${trigger.name} of ${trigger.model} is paused. Let it ask again?`,
+        said: trigger.reason,
+        lead,
+      },
+    ];
+  const last = trigger.builds[0];
+  if (last?.job.state !== "failed") return [];
+  return [
+    {
+      word: "look",
+      tone: "bad",
+      text: `The last build of ${trigger.model} failed.`,
+      said: last.outcome,
+      lead: { ...lead, words: "its builds; ask again" },
+    },
+  ];
+}
+
+function ofRollout(rollout: Schemas["Rollout"]): Need[] {
+  if (rollout.state !== "paused") return [];
+  const lead = { kind: "rollout", subject: rollout.id, words: "resume, promote or roll back" } as const;
+  const text = `The rollout of ${rollout.model}@${rollout.number} is paused since ${moment(rollout.paused_at)}. Go on?`;
+  return [{ word: "decide", tone: "warn", text, said: rollout.history.at(-1)?.reason, lead }];
 }
 
 /** The page's conclusion in words. */

@@ -24,11 +24,17 @@ export function useReports(endpoint: string | undefined) {
 /** A turn in an endpoint's life, to be seen along its curve. */
 export interface Happened {
   at: string;
-  kind: "deployed" | "rolled back" | "rejected";
+  kind: "deployed" | "promoted" | "tried" | "rolled back" | "rejected";
   what: string;
 }
 
-const SIGNS = { deployed: ["▲", "ok"], "rolled back": ["⟲", "warn"], rejected: ["×", "bad"] } as const;
+export const SIGNS = {
+  deployed: ["▲", "ok"],
+  promoted: ["▲", "ok"],
+  tried: ["▸", "info"],
+  "rolled back": ["⟲", "warn"],
+  rejected: ["×", "bad"],
+} as const;
 
 /** How good the answers turned out to be, day by day, with the interval over days; and whether training and serving agree. */
 export function Performance({ endpoint, happened = [] }: { endpoint: string; happened?: Happened[] }) {

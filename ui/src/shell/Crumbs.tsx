@@ -17,6 +17,8 @@ const TITLES: Record<string, string> = {
   triggers: "Triggers",
   events: "Events",
 };
+/** Ids stand in the monospaced face: Inter sets an x between digits as a multiplication sign. */
+const ID = /^(ro|p|job)_[0-9a-z]+$/;
 const WITHOUT_PAGE = new Set(["assets", "predictions", "rollouts"]);
 
 /** Where this page stands: `flights / Runs / brisk-heron`. */
@@ -32,7 +34,7 @@ export function Crumbs({ project, path }: { project: string; path: string }) {
         <Fragment key={parts.slice(0, index + 1).join("/")}>
           <span aria-hidden="true">/</span>
           {index === parts.length - 1 ? (
-            <span aria-current="page">
+            <span aria-current="page" className={ID.test(part) ? "mono" : undefined}>
               {parts[0] === "runs" && index === 1 ? <RunName runId={part} /> : part === "overview" ? "Overview" : (TITLES[part] ?? part)}
             </span>
           ) : WITHOUT_PAGE.has(part) ? (

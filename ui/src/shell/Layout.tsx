@@ -22,6 +22,7 @@ export const PAGES = [
   { to: "/projects/$project/endpoints", label: "Endpoints", key: "e", kind: "endpoint" },
   { to: "/projects/$project/monitors", label: "Monitors", key: "n", kind: "monitor" },
   { to: "/projects/$project/alerts", label: "Alerts", key: "a", kind: "alert" },
+  { to: "/projects/$project/triggers", label: "Triggers", key: "b", kind: "trigger" },
   { to: "/projects/$project/events", label: "Events", key: "v" },
 ] as const;
 
@@ -71,6 +72,8 @@ function Sidebar({ project, open }: { project: string; open: boolean }) {
   const experiments = useRead("/api/v1/projects/{project}/experiments", { project });
   const endpoints = useRead("/api/v1/projects/{project}/endpoints", { project });
   const monitors = useRead("/api/v1/projects/{project}/monitors", { project });
+  const triggers = useRead("/api/v1/projects/{project}/triggers", { project });
+  if (triggers.data) counts.set("trigger", triggers.data.items.length);
   const alerts = monitors.data?.items.reduce((sum, one) => sum + one.alerts, 0) ?? 0;
   if (monitors.data) counts.set("monitor", monitors.data.items.length);
   if (alerts) counts.set("alert", alerts);
