@@ -143,7 +143,18 @@ def begin(context: Context, endpoint: str, reference: str, reason: str, *, ungat
         return get(inside, rollout.id)
 
 
-def _ask_serving(context: Context, rollout: Rollout) -> Route:
+def _ask_serving(context: Context, rollout: Rollout) -> None:
+    """Bring the rollout's step into the route; somebody who looks at the same rollout may have done so a moment ago."""
+    try:
+        _try_candidate(context, rollout)
+    except Conflict:
+        with context.reading() as inside:
+            candidate = get_route(inside, rollout.endpoint, find_endpoint(inside, rollout.endpoint).epoch).candidate
+        if candidate is None or candidate.salt != rollout.id or candidate.share != rollout.at_step.share:
+            raise
+
+
+def _try_candidate(context: Context, rollout: Rollout) -> Route:
     step = rollout.at_step
     reason = f"rollout {rollout.id}: {_step_words(rollout)}"
     if rollout.ungated:
@@ -176,6 +187,8 @@ def follow(context: Context, rollout: Rollout) -> Rollout:
     if first is None:  # whoever began it died before the route was made
         try:
             _ask_serving(context, rollout)
+        except Conflict:  # whoever began it is at work just now
+            return rollout
         except ClewError as error:
             return _ended(context, rollout, "rolled back", f"it never came into the route: {error.message}", _CLEW)
         return rollout

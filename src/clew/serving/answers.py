@@ -20,6 +20,7 @@ from clew.serving import truths
 from clew.serving.prediction_log import Address, decode_id, encode_id, is_finished, read_frame, read_segment, remove_spares, segment_paths
 from clew.serving.records import Record, decode_record, from_row, to_frame
 from clew.serving.schema import Answer, Compaction, OtherAnswer, Truth, compacted_segments
+from clew.serving.segment_index import Entry, records_of
 from clew.settings import Settings
 from clew.storage.blobs import Blob
 from clew.storage.tables import TablePin
@@ -101,14 +102,15 @@ def all_answers(context: Context, endpoint: str, start: datetime | None = None, 
     paths, pin = _live(context)
     first = None if start is None else to_micros(start)
     last = None if end is None else to_micros(end)
-    # What is not asked for is left out before it becomes a row of a frame, which costs ten times as much as decoding it.
+
+    def asked(entry: Entry) -> bool:
+        inside = (first is None or entry.event_time >= first) and (last is None or entry.event_time < last)
+        return inside and entry.endpoint == endpoint
+
     wanted = (
         (encode_id(at.segment, at.offset, at.check), at.segment, at.offset, record)
         for path in paths
-        for at, payload in _frames(path)
-        if (record := decode_record(payload)).endpoint == endpoint
-        and (first is None or record.event_time >= first)
-        and (last is None or record.event_time < last)
+        for at, record in records_of(path, asked)
     )
     frames = [to_frame(wanted)]
     if pin is not None:
@@ -124,12 +126,12 @@ def records_since(context: Context, endpoint: str, epoch: int) -> Iterator[Recor
     import polars as pl
 
     paths, pin = _live(context)
-    for _, record in _newest_first(paths):
-        if record.endpoint != endpoint:
-            continue
-        if record.epoch < epoch:  # epochs rise with the wall clock; what a second process wrote a moment later by the old route ends it too
-            break
-        yield record
+
+    def asked(entry: Entry) -> bool:
+        return entry.endpoint == endpoint and entry.epoch >= epoch
+
+    since = [(record for _, record in records_of(path, asked, newest_first=True)) for path in paths]
+    yield from heapq.merge(*since, key=lambda record: -record.at)
     if pin is not None:
         rows = context.tables.scan(pin).filter(pl.col("endpoint") == endpoint, pl.col("epoch") >= epoch).sort("at", descending=True)
         yield from (from_row(row) for row in rows.collect().iter_rows(named=True))

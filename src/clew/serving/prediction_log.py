@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,10 @@ __all__ = [
     "PredictionLog",
     "decode_id",
     "encode_id",
+    "frame_bytes",
     "is_finished",
     "read_frame",
+    "read_frames",
     "read_segment",
     "remove_spares",
     "segment_paths",
@@ -246,6 +248,21 @@ def read_segment(path: Path, start: int = 0) -> Iterator[tuple[Address, bytes]]:
                 return
             yield Address(segment, offset, check), payload
             offset += _HEADER.size + length
+
+
+def frame_bytes(payload: bytes) -> int:
+    """What a frame with this payload takes in a segment."""
+    return _HEADER.size + len(payload)
+
+
+def read_frames(path: Path, addresses: Iterable[Address]) -> Iterator[tuple[Address, bytes]]:
+    """The payloads of a segment at some addresses that were read from it before, in their order."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for address in addresses:
+            length, check = _HEADER.unpack_from(content, address.offset)
+            payload = content[address.offset + _HEADER.size : address.offset + _HEADER.size + length]
+            if check == address.check and zlib.crc32(payload) == check:
+                yield address, payload
 
 
 def read_frame(folder: Path, address: Address) -> bytes | None:
