@@ -73,6 +73,7 @@ class PlanStep:
 
     @property
     def words(self) -> str:
+        """The reason, and what is to be known beside it."""
         return f"{self.reason}; {self.note}" if self.note else self.reason
 
 

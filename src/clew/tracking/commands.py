@@ -66,7 +66,7 @@ def _most_common(documents: list[dict[str, Any]]) -> list[str]:
 def _described(details: RunDetails) -> str:
     row = details.run
     lines = [f"{row.id}  {row.name}" + (f"  “{row.title}”" if row.title else "")]
-    lines.append(f"{row.status}, {row.duration_seconds:.1f} s from {row.started_at.astimezone():%Y-%m-%d %H:%M:%S}")
+    lines.append(f"{row.status}, {row.duration_seconds:.1f} s from {console.instant(row.started_at)}")
     if details.error:
         lines += ["", details.error.rstrip()]
     blocks = {
