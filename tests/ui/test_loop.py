@@ -75,7 +75,17 @@ def test_no_page_of_the_loop_is_wider_than_a_telephone(browser: Browser, server:
     context.close()
 
 
-PAGES = ["", "endpoints/late", "monitors", "monitors/quality", "alerts?resolved=true", "alerts/1", "triggers", "events"]
+PAGES = [
+    "",
+    "endpoints/late",
+    "monitors",
+    "monitors/quality",
+    "alerts?resolved=true",
+    "alerts/1",
+    "triggers",
+    "events",
+    "assets/landings/2?tab=profile",
+]
 
 
 def test_a_monitor_says_a_word_for_each_thing_that_it_watches_with_its_evidence(page: Page) -> None:
@@ -145,3 +155,13 @@ def test_the_overview_says_what_wants_a_decision_and_what_happened(page: Page) -
     page.locator("#late_retrain").get_by_role("button", name="Resume…").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume").click()
     expect(page.locator("#late_retrain")).to_contain_text("next 1 Jul 04:00 EDT")
+
+
+def test_a_dataset_version_shows_its_profile_and_how_far_columns_moved_since_another(page: Page) -> None:
+    page.goto("assets/landings/2?tab=profile")
+    expect(page.get_by_role("img", name=re.compile("Histogram of flight, 6[0-9] bins"))).to_be_visible()
+    expect(page.get_by_label("Values of carrier")).to_contain_text("UA")
+    page.get_by_role("link", name="@1", exact=True).click()
+    expect(page).to_have_url(re.compile("against=1"))
+    expect(page.get_by_text("How far did each column move since @1?")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="flight")).to_contain_text("0.521")

@@ -19,9 +19,10 @@ export type Version = Schemas["AssetVersion"];
 export const versionRoute = createRoute({
   getParentRoute: () => projectRoute,
   path: "assets/$name/$number",
-  validateSearch: (search): { tab?: string; base?: number } => ({
+  validateSearch: (search): { tab?: string; base?: number; against?: number } => ({
     ...(typeof search.tab === "string" ? { tab: search.tab } : {}),
     ...(typeof search.base === "number" ? { base: search.base } : {}),
+    ...(typeof search.against === "number" ? { against: search.against } : {}),
   }),
   component: VersionPage,
 });

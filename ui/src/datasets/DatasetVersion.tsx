@@ -10,6 +10,7 @@ import { Pill } from "../design/Pill";
 import { Empty, Ready } from "../design/States";
 import type { Tab } from "../design/Tabs";
 import { useProject } from "../shell/root";
+import { ProfilePart } from "./ProfilePart";
 
 type Version = Schemas["AssetVersion"];
 type Details = Schemas["DatasetDetails"];
@@ -18,12 +19,14 @@ export function datasetTabs(version: Version): Tab[] {
   const details = version.details as unknown as Details;
   return [
     { key: "columns", label: "Columns", count: details.columns?.length },
+    { key: "profile", label: "Profile" },
     { key: "rows", label: "Rows", count: details.rows },
     { key: "changes", label: "Changes" },
   ];
 }
 
 export function DatasetParts({ version, tab }: { version: Version; tab: string }) {
+  if (tab === "profile") return <ProfilePart version={version} />;
   if (tab === "rows") return <Rows version={version} />;
   if (tab === "changes") return <Changes version={version} />;
   return <Columns version={version} />;
@@ -87,10 +90,10 @@ function Columns({ version }: { version: Version }) {
                     <td className="number">{column.nulls ? percent(column.nulls / details.rows) : "–"}</td>
                     <td className="number">{figure(column.distinct)}</td>
                     <td className="mono clip" style={{ maxWidth: 220 }}>
-                      {plain(column.minimum)}
+                      {extreme(column, column.minimum)}
                     </td>
                     <td className="mono clip" style={{ maxWidth: 220 }}>
-                      {plain(column.maximum)}
+                      {extreme(column, column.maximum)}
                     </td>
                     <td className="wrap">
                       <Rules of={details.expectations?.columns?.[column.name]} />
@@ -150,6 +153,11 @@ export function rulesOf(rules: Schemas["ColumnExpectation"] | undefined): string
 /** A Polars type as short as it stays clear: the zone stands beside it. */
 export function dtype(name: string): string {
   return name.replace(/^Datetime\(time_unit='(\w+)'.*\)$/, "Datetime $1").replace(" us", " µs");
+}
+
+/** A time by its column's own clock. */
+function extreme(column: Schemas["Column"], value: unknown): string {
+  return column.zone && typeof value === "string" ? moment(value, column.zone) : plain(value);
 }
 
 function Rules({ of }: { of: Schemas["ColumnExpectation"] | undefined }) {

@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { axisOf, barsOf, type ColumnProfile, categoriesOf, missingSaid } from "./profiles";
+
+function column(change: Record<string, unknown>): ColumnProfile {
+  return {
+    name: "delay",
+    bins: { kind: "number", dtype: "Float64", edges: [0, 10, 20], values: [] },
+    rows: 100,
+    nulls: 0,
+    nans: 0,
+    infinite: 0,
+    counts: [10, 40, 40, 10],
+    rest: { total: 0, heaviest: [], error: 0 },
+    moments: { count: 100, minimum: -500, maximum: 21, mean: 9, squared: 1 },
+    ...change,
+  } as ColumnProfile;
+}
+
+describe("a number's histogram", () => {
+  it("shows the inner bins, and of far tails a part", () => {
+    expect(axisOf(column({}))).toEqual([-2.4, 21]);
+  });
+  it("has bars of equal area for equal counts, whatever the widths", () => {
+    const bars = barsOf(column({ bins: { kind: "number", dtype: "f", edges: [0, 1, 20], values: [] }, counts: [0, 50, 50, 0] }), [0, 20]);
+    const areas = bars.map((bar) => bar.height * (bar.to - bar.from));
+    expect(areas[1]).toBeCloseTo(areas[2] as number);
+    expect(bars[1]?.height).toBeGreaterThan(bars[2]?.height as number);
+  });
+  it("has none without edges", () => {
+    expect(axisOf(column({ bins: { kind: "other", dtype: "List", edges: [], values: [] } }))).toBeNull();
+  });
+});
+
+describe("a category", () => {
+  const bins = { kind: "category", dtype: "String", edges: [], values: ["UA", "AA"] };
+  it("shows the heaviest first, with those that only the rest knows and how wrong they may be", () => {
+    const after = column({ bins, counts: [60, 20], rest: { total: 20, heaviest: [["ZZ", 15]], error: 2 } });
+    const { shown, others } = categoriesOf(after);
+    expect(shown.map(({ value, share, error }) => [value, share, error])).toEqual([
+      ["UA", 0.6, 0],
+      ["AA", 0.2, 0],
+      ["ZZ", 0.15, 0.02],
+    ]);
+    expect(others).toBeCloseTo(0.05);
+  });
+  it("keeps one that is gone, with its share before", () => {
+    const [before, after] = [column({ bins, counts: [50, 50] }), column({ bins, counts: [100, 0] })];
+    expect(categoriesOf(after, before).shown[1]).toMatchObject({ value: "AA", share: 0, before: 0.5 });
+  });
+});
+
+it("says how much is missing, and from what to what it went", () => {
+  expect([missingSaid(column({})), missingSaid(column({ nulls: 5 }))]).toEqual(["–", "5 %"]);
+  expect(missingSaid(column({ nulls: 12 }), column({ nulls: 5 }))).toBe("5 % → 12 %");
+});

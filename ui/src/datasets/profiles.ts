@@ -1,0 +1,95 @@
+import type { Schemas } from "../api/client";
+import { figure, moment, percent } from "../design/format";
+
+export type ColumnProfile = Schemas["ColumnProfile"];
+export type Shift = Schemas["Shift"];
+
+export interface Bar {
+  from: number;
+  to: number;
+  /** Share of the values that are there, by unit of the axis: bins of quantiles are of different widths. */
+  height: number;
+  count: number;
+}
+
+/** How far the open bins at both ends are drawn, as a share of the axis between them. */
+const TAIL = 0.12;
+
+/** The axis of a column's bins: the inner edges, and a part of the tails, of another version in the same bins too. */
+export function axisOf(column: ColumnProfile, other?: ColumnProfile): [number, number] | null {
+  const { edges } = column.bins;
+  const [first, last] = [edges[0], edges.at(-1)];
+  if (first === undefined || last === undefined) return null;
+  const reach = last - first || Math.abs(first) || 1;
+  const known = [column.moments, other?.moments].flatMap((moments) => moments ?? []);
+  const least = Math.max(Math.min(...known.map((moments) => moments.minimum)), first - reach * TAIL);
+  const most = Math.min(Math.max(...known.map((moments) => moments.maximum)), last + reach * TAIL);
+  return [Math.min(least, first), Math.max(most, last)];
+}
+
+/** Bars of a number's or a time's bins on an axis from 0 to 1. */
+export function barsOf(column: ColumnProfile, [low, high]: [number, number]): Bar[] {
+  const total = column.counts.reduce((sum, count) => sum + count, 0);
+  const reach = high - low || 1;
+  const ends = [low, ...column.bins.edges, high];
+  return column.counts.map((count, at) => {
+    const [from, to] = [ends[at], ends[at + 1]].map((end) => Math.min(1, Math.max(0, ((end ?? low) - low) / reach))) as [number, number];
+    return { from, to, count, height: total && to > from ? count / total / (to - from) : 0 };
+  });
+}
+
+export interface Category {
+  value: string;
+  share: number;
+  /** Its share before, where two versions are compared. */
+  before?: number | undefined;
+  /** It may be more by this share: heavy values without a bin are counted to within an error. */
+  error: number;
+}
+
+/** The heaviest values of a category, those in the rest with how wrong their counts may be, and the share of all others. */
+export function categoriesOf(column: ColumnProfile, before?: ColumnProfile, most = 6): { shown: Category[]; others: number } {
+  const there = countOf(column);
+  const earlier = before && sharesOf(before);
+  const all: Category[] = [
+    ...column.bins.values.map((value, at) => ({ value, share: (column.counts[at] ?? 0) / there, error: 0, before: earlier?.get(value) })),
+    ...column.rest.heaviest.map(([value, count]) => ({
+      value: String(value),
+      share: Number(count) / there,
+      error: column.rest.error / there,
+      before: earlier && (earlier.get(String(value)) ?? 0),
+    })),
+  ]
+    .filter((one) => one.share > 0 || (one.before ?? 0) > 0)
+    .sort((a, b) => Math.max(b.share, b.before ?? 0) - Math.max(a.share, a.before ?? 0));
+  const shown = all.slice(0, most);
+  return { shown, others: Math.max(0, 1 - shown.reduce((sum, one) => sum + one.share, 0)) };
+}
+
+function countOf(column: ColumnProfile): number {
+  return Math.max(1, column.counts.reduce((sum, count) => sum + count, 0) + column.rest.total);
+}
+
+function sharesOf(column: ColumnProfile): Map<string, number> {
+  const there = countOf(column);
+  return new Map([
+    ...column.bins.values.map((value, at): [string, number] => [value, (column.counts[at] ?? 0) / there]),
+    ...column.rest.heaviest.map(([value, count]): [string, number] => [String(value), Number(count) / there]),
+  ]);
+}
+
+export function missingShare(column: ColumnProfile): number {
+  return column.rows ? (column.nulls + column.nans) / column.rows : 0;
+}
+
+/** A value of a column's axis as it is read: times are microseconds since 1970. */
+export function valueSaid(column: ColumnProfile, value: number): string {
+  return column.bins.kind === "time" ? moment(new Date(value / 1000).toISOString()) : figure(value);
+}
+
+export function missingSaid(column: ColumnProfile, before?: ColumnProfile): string {
+  const now = missingShare(column);
+  if (!before) return now ? percent(now) : "–";
+  const then = missingShare(before);
+  return then === now ? (now ? percent(now) : "–") : `${percent(then)} → ${percent(now)}`;
+}
