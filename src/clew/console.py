@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["as_json", "complete_assets", "note", "say", "show", "show_rows", "use_json"]
+__all__ = ["as_json", "complete_assets", "instant", "note", "say", "show", "show_rows", "use_json"]
 
 _PIPE_WIDTH = 1_000
 _json = False
@@ -66,11 +66,18 @@ def show_rows(value: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]],
         print(empty)
 
 
+def instant(value: datetime) -> str:
+    """A time by this machine's clock, with its offset: two terminals far apart show the same instant differently, and say so."""
+    local = value.astimezone()
+    offset = local.isoformat(timespec="seconds")[len("2013-04-01T12:00:00") :] if local.utcoffset() else "UTC"
+    return f"{local:%Y-%m-%d %H:%M:%S} {offset}"
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return instant(value)
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)

@@ -13,9 +13,15 @@ from clew.identifiers import check_slug
 __all__ = ["TABLE_KEYS", "VARIABLES", "Settings", "load_settings"]
 
 VARIABLES: dict[str, tuple[str, str]] = {
-    "CLEW_HOME": ("The folder that holds everything that is embedded.", "``.clew`` beside ``pyproject.toml``, or in the folder that one is in"),
+    "CLEW_HOME": (
+        "The folder that holds everything that is embedded.",
+        "``.clew`` beside ``pyproject.toml``, or in the folder that one is in",
+    ),
     "CLEW_PROJECT": ("The project: the namespace that names live in.", "``project`` of ``[tool.clew]``, else ``default``"),
-    "CLEW_URL": ("A server's address, such as ``http://127.0.0.1:7340``: scripts and commands ask it, not the folder.", "the folder is used"),
+    "CLEW_URL": (
+        "A server's address, such as ``http://127.0.0.1:7340``: scripts and commands ask it, not the folder.",
+        "the folder is used",
+    ),
     "CLEW_ENV": ("Which of ``[tool.clew.environments]`` is meant.", "``local``, where there is one"),
     "CLEW_TOKEN": (
         "The token that a server open to others demands, and that a client sends.",
@@ -26,7 +32,10 @@ VARIABLES: dict[str, tuple[str, str]] = {
         "the serving process of the folder, or one that reports to the server",
     ),
     "CLEW_DATABASE_URL": ("Where metadata is kept: ``sqlite:///…`` or ``postgresql://…``.", "``clew.db`` in the folder"),
-    "CLEW_STORAGE_URL": ("Where files and tables are kept: ``file://…``, or an object store, such as ``s3://…``.", "``storage`` in the folder"),
+    "CLEW_STORAGE_URL": (
+        "Where files and tables are kept: ``file://…``, or an object store, such as ``s3://…``.",
+        "``storage`` in the folder",
+    ),
     "CLEW_ONLINE_URL": ("Where online features are kept: ``lmdb://…`` or ``redis://…``.", "``online`` in the folder"),
     "CLEW_DURABILITY": (
         "``process``: what returned survives the end of the process. ``full``: a power cut too, at some milliseconds a commit.",
@@ -39,7 +48,10 @@ VARIABLES: dict[str, tuple[str, str]] = {
 
 TABLE_KEYS: dict[str, tuple[str, str]] = {
     "project": ("The project's name.", "``default``"),
-    "files": ("The definition files that commands load, relative to this file's folder.", "the only Python file beside it that declares assets"),
+    "files": (
+        "The definition files that commands load, relative to this file's folder.",
+        "the only Python file beside it that declares assets",
+    ),
     "environments": (
         "By name: a folder as text, or a table with ``home`` (a folder) or ``url`` (a server). ``local`` is used without ``CLEW_ENV``.",
         "the folder ``.clew``",

@@ -50,6 +50,15 @@ def test_the_serving_process_outlives_a_killed_api_and_is_taken_over(live_server
     assert live_server.serving_url == url
 
 
+def test_both_processes_log_in_one_format(live_server: LiveServer) -> None:
+    wait_for(lambda: '"clew.serving"' in live_server.log.read_text())
+    # What `clew up` says to a person on standard output stands in the same file.
+    logged = [line for line in live_server.log.read_text().splitlines() if not line.startswith(("Clew serves", "  "))]
+    loggers = {json.loads(line)["logger"] for line in logged}
+    assert {"clew.server.serving", "clew.serving"} <= loggers
+    assert all(name.startswith("clew.") for name in loggers)
+
+
 def test_a_stopped_server_takes_its_serving_process_with_it(tmp_path: Path) -> None:
     with live_server(tmp_path) as server:
         serving = psutil.Process(pid_of(server))

@@ -302,7 +302,7 @@ class ModelBuild:
             # A refit's own figures are on rows that it trained on: they stay in its run, and are no figures of the version.
             last = data.time.max()
             assert isinstance(last, datetime)  # a training set has event times
-            why = f"the refit of {candidate.version.ref} on all rows up to {last:%Y-%m-%d %H:%M}"
+            why = f"the refit of {candidate.version.ref} on all rows up to {last:%Y-%m-%d %H:%M %Z}"
             made = self._register(done, {}, data, why, refit_of=candidate.version.ref)
         return Made(self._version(made), self._trace, made.version.run_id)
 

@@ -19,7 +19,7 @@ def up(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show each request at a terminal too.")] = False,
 ) -> None:
     """Serve this folder: the API, the page and the endpoints, until Ctrl-C."""
-    from clew.server.observation import set_up_logging
+    from clew.logs import set_up_logging
     from clew.server.up import Addresses, UpOptions
     from clew.server.up import up as run
 
@@ -31,7 +31,7 @@ def up(
         console.show({**vars(addresses), "home": str(addresses.home)}, words)
 
     set_up_logging(log, verbose=verbose)
-    run(load_settings(), UpOptions(host, port, serving_port, serving), announce)
+    run(load_settings(), UpOptions(host, port, serving_port, serving, log), announce)
 
 
 def doctor() -> None:

@@ -1,12 +1,8 @@
 """What the server says of itself: a log line and figures for each request, health, and Prometheus' page."""
 
-import json
 import logging
-import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -15,12 +11,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clew.identifiers import new_id
+from clew.logs import REQUESTS
 
-__all__ = ["Figures", "JsonLines", "Observed", "set_up_logging"]
+__all__ = ["Figures", "Observed"]
 
-_log = logging.getLogger("clew.server.requests")
+_log = logging.getLogger(REQUESTS)
 _QUIET = {"/healthz", "/readyz", "/metrics"}
-_STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 class Figures:
@@ -78,42 +74,3 @@ class Observed:
         name = getattr(scope.get("route"), "name", None) or "none"
         self.figures.requests.labels(name, str(status)).inc()
         self.figures.seconds.labels(name).observe(seconds)
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line: what log collectors read. ``extra`` fields stand beside the message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD and value is not None}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
-
-
-class _Words(logging.Formatter):
-    """A line for a person at a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        status, milliseconds = getattr(record, "status", ""), getattr(record, "milliseconds", None)
-        tail = f"  {status}  {milliseconds:.0f} ms" if milliseconds is not None else ""
-        text = f"{datetime.fromtimestamp(record.created, UTC).astimezone():%H:%M:%S}  {record.getMessage()}{tail}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
-
-
-def set_up_logging(style: str, *, verbose: bool = False) -> None:
-    """``style`` is ``json``, ``text`` or ``auto``: text at a terminal, where requests show with ``verbose``; else JSON."""
-    as_text = style == "text" or (style == "auto" and sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Words() if as_text else JsonLines())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    _log.setLevel(logging.INFO if verbose or not as_text else logging.WARNING)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -54,8 +54,8 @@ class _Note:
 class ServingChild:
     """One serving process on a port of its own. It runs in a session of its own: it outlives a killed API, and Ctrl-C reaches it by us."""
 
-    def __init__(self, settings: Settings, host: str, port: int) -> None:
-        self._settings, self._host, self._port = settings, host, port
+    def __init__(self, settings: Settings, host: str, port: int, *, log: str = "auto") -> None:
+        self._settings, self._host, self._port, self._style = settings, host, port, log
         self._note_file = settings.home / "serving.json"
         self._stopping = threading.Event()
         self._process: psutil.Process | None = None
@@ -102,7 +102,7 @@ class ServingChild:
             self._process = self._launch()
 
     def _launch(self) -> psutil.Process:
-        command = [sys.executable, "-m", _MODULE, "--host", self._host, "--port", str(self._port)]
+        command = [sys.executable, "-m", _MODULE, "--host", self._host, "--port", str(self._port), "--log", self._style]
         child = subprocess.Popen(command, cwd=self._settings.root, env=environment_of(self._settings), start_new_session=True)
         _write(self._note_file, _Note(child.pid, self._host, self._port, clew.__version__))
         _log.info("serving process started", extra={"pid": child.pid, "port": self._port})

@@ -36,6 +36,8 @@ class UpOptions:
     port: int = DEFAULT_PORT
     serving_port: int | None = None
     serving: bool = True
+    log: str = "auto"
+    """How the serving process logs; this one's own logging is its caller's."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
     serving_url = f"http://{_shown(options.host)}:{serving_port}" if serving_port else None
     lock = FolderLock(settings.home, url=url, serving_url=serving_url)
     backend = LocalBackend(settings).prepare()
-    serving = ServingChild(settings, options.host, serving_port) if serving_port else None
+    serving = ServingChild(settings, options.host, serving_port, log=options.log) if serving_port else None
     maintenance = Maintenance(backend)
     delivery = Delivery(backend, f"http://{_shown('127.0.0.1' if options.host in EVERY_ADDRESS else options.host)}:{port}")
     try:

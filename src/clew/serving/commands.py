@@ -22,8 +22,7 @@ def serve(
     ungated: Annotated[bool, typer.Option("--ungated", help="A version of a gated model that its gate has not passed.")] = False,
 ) -> None:
     """Serve one endpoint alone, in this process, until Ctrl-C; or a model's version, which is then deployed first."""
-    import logging
-
+    from clew.logs import set_up_logging
     from clew.serving.process import ServeOptions
     from clew.serving.process import serve as run
     from clew.settings import load_settings
@@ -32,7 +31,7 @@ def serve(
     if at:
         endpoint = endpoint_of(current(), endpoint)
         _deploy_by_hand(current(), endpoint, name, ungated=ungated)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    set_up_logging("auto")
     console.note(f"{endpoint} answers at http://{host}:{port}/endpoints/{endpoint}/predict; Ctrl-C ends it")
     run(load_settings(), ServeOptions(host, port, [endpoint], best_effort))
 

@@ -15,6 +15,7 @@ from clew.backend import connect
 from clew.clock import wall_now
 from clew.errors import ClewError, Conflict, Invalid
 from clew.identifiers import new_id
+from clew.logs import set_up_logging
 from clew.serving.answers import log_folder
 from clew.serving.app import Front, create_app
 from clew.serving.following import Follower
@@ -120,8 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=7341)
     parser.add_argument("--endpoint", action="append", default=[], help="serve this endpoint only; may be given several times")
     parser.add_argument("--best-effort", action="store_true", help="answer even where the disk has no room for the log")
+    parser.add_argument("--log", default="auto", help="text, json, or auto (text at a terminal)")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    set_up_logging(options.log)
     try:
         serve(load_settings(), ServeOptions(options.host, options.port, options.endpoint, options.best_effort))
     except ClewError as error:
