@@ -18,6 +18,7 @@ from clew.operations import Context
 __all__ = [
     "Stream",
     "append",
+    "cut_count",
     "forget_cut",
     "last_sequence",
     "mark_cut",
@@ -174,6 +175,12 @@ def uncut(
 
 def uncut_count(context: Context, name: str) -> int:
     query = sa.select(sa.func.count()).where(*_of(context, name), dataset_tail.c.cut_in.is_(None))
+    return int(context.db.scalar(query) or 0)
+
+
+def cut_count(context: Context, name: str, number: int) -> int:
+    """How many rows of the stream a version took in."""
+    query = sa.select(sa.func.count()).where(*_of(context, name), dataset_tail.c.cut_in == number)
     return int(context.db.scalar(query) or 0)
 
 

@@ -208,6 +208,12 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
         dataset = details_of(latest)
         appended = [row for _, row in tail.uncut(inside, view.dataset)]
         sequence = tail.last_sequence(inside, view.dataset)
+        before = store.progress(key)
+        has_all = before is not None and sequence <= before.sequence and _only_cut(inside, view, before, latest)
+    if has_all:
+        with store.writing() as writer:
+            writer.advance(key, sequence, latest.number, life)
+        return
     rows = _with_tail(context, dataset, appended)
     if view.details.pin is not None and not appended and view.details.inputs == (latest.ref,):
         rows = context.tables.scan(view.details.pin)  # the version was made of these very rows: its function need not run again
@@ -230,6 +236,17 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
                 view.online.put(writer, key, event)
     with store.writing() as writer:
         writer.advance(key, sequence, latest.number, life, since)
+
+
+def _only_cut(context: Context, view: PinnedView, before: Progress, latest: AssetVersion) -> bool:
+    """Whether the versions since then have taken in appended rows and no others: a view that had those lacks nothing."""
+    if not before.current or not before.dataset or len(view.details.inputs) != 1:
+        return False
+    for number in range(before.dataset + 1, latest.number + 1):
+        details = details_of(catalog.get_version(context, view.dataset, number))
+        if details.tail_sequence > before.sequence or tail.cut_count(context, view.dataset, number) != details.added_rows:
+            return False
+    return True
 
 
 def _begun_anew(context: Context, dataset: str, before: Progress | None, latest: AssetVersion) -> bool:

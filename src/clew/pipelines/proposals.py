@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from clew.definitions import AnyDefinition, ModelDefinition, check_durations
+from clew.catalog.schema import ASSET_KINDS
+from clew.definitions import AnyDefinition, ModelDefinition, check_durations, kind_of
 from clew.errors import Invalid
 
 if TYPE_CHECKING:
@@ -22,16 +23,17 @@ def changed(declared: "Iterable[Declared]", changes: Mapping[str, Any]) -> "list
 
     A change is ``asset.field``, or ``model.hyperparameter``, with its new value. Raises ``Invalid`` naming what there is to change.
     """
-    by_name: dict[str, Declared] = {one.name: one for one in declared}
-    for place, value in changes.items():
-        name, _, field = place.partition(".")
-        if name not in by_name or not field:
-            raise Invalid(f"{place!r} names nothing that is declared; write asset.field, with one of {', '.join(sorted(by_name))}")
-        original = by_name[name]
+    listed = list(declared)
+    places = {one.name: place for place, one in enumerate(listed) if kind_of(one.definition) in ASSET_KINDS}
+    for named, value in changes.items():
+        name, _, field = named.partition(".")
+        if name not in places or not field:
+            raise Invalid(f"{named!r} names nothing that is built; write asset.field, with one of {', '.join(sorted(places))}")
+        original = listed[places[name]]
         copy: Declared = object.__new__(type(original))  # an asset copies and pickles as its name, which is the original
         copy.__dict__ = {**original.__dict__, "definition": with_change(original.definition, field, value)}
-        by_name[name] = copy
-    return list(by_name.values())
+        listed[places[name]] = copy
+    return listed
 
 
 def with_change(definition: AnyDefinition, field: str, value: Any) -> AnyDefinition:
