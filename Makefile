@@ -75,8 +75,8 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the locked Python packages (a minute or two the first time)"
-	@$(PY) -m pip install --quiet --require-hashes -r requirements/dev.txt
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(PY) -m pip install -q -q --require-hashes -r requirements/dev.txt
+	@$(PY) -m pip install -q -q --no-deps --no-build-isolation --editable .
 	@.ci/link-node $(PY) $(TOOLS)
 	@touch $@
 

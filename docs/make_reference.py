@@ -264,7 +264,7 @@ nothing for the row, `features` the version of each view, and `epoch` the route 
 
 ```json
 {
-  "predictions": [{"prediction_id": "pred_01k…", "probability": 0.274, "model": "late@2", "missing": []}],
+  "predictions": [{"prediction_id": "p_3625…", "probability": 0.274, "model": "late@2", "missing": []}],
   "features": {"line_delays": 1},
   "epoch": 1
 }
@@ -294,7 +294,7 @@ One tensor for each field, all of the same length; times are text. Version 2 of 
   "model_name": "late", "model_version": "2", "parameters": {"epoch": 1, "view:line_delays": 1},
   "outputs": [
     {"name": "probability", "datatype": "FP32", "shape": [1], "data": [0.274]},
-    {"name": "prediction_id", "datatype": "BYTES", "shape": [1], "data": ["pred_01k…"]}
+    {"name": "prediction_id", "datatype": "BYTES", "shape": [1], "data": ["p_3625…"]}
   ]
 }
 ```
