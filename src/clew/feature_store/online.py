@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import lmdb
 
 __all__ = [
-    "TAG_BYTES", "LmdbStore", "News", "OnlineEvent", "OnlineStore", "OnlineWriter", "Progress", "Wanted", "check_key", "complete_from", "forget_store",
+    "TAG_BYTES", "LmdbStore", "News", "OnlineEvent", "OnlineStore", "OnlineWriter", "Progress", "Wanted", "check_key", "forget_store",
     "not_filled", "open_store", "position_of", "time_bytes", "time_of", "view_key",
 ]  # fmt: skip
 
@@ -33,11 +33,12 @@ _MAP_BYTES = 1 << 38  # sparse: it costs address space, not disk, and must never
 _MAX_READERS = 1_024
 _ROOM_BYTES = 256 << 10
 """What the table of readers and the first pages take; LMDB maps it into memory without asking whether it is there."""
-_HEAD = struct.Struct("<QQ8s8s")
+_HEAD = struct.Struct("<QQ8sq")
 _STATE = struct.Struct("<Q")
-_PROGRESS = struct.Struct("<QQ8s")
+_PROGRESS = struct.Struct("<QQq")
 _TIME = struct.Struct(">Q")
 _SIGN = 1 << 63  # so that bytes sort as the signed integers do
+_ALWAYS = -_SIGN  # from the first time that there is: where nothing was left out
 _LENGTH = struct.Struct(">H")
 _MAX_VIEW_BYTES, _MAX_ENTITY_BYTES = 272, 200
 
@@ -218,16 +219,6 @@ def time_of(position: bytes) -> int:
     return int(_TIME.unpack_from(position)[0]) - _SIGN
 
 
-def complete_from(filled_since: bytes, forgotten: bytes) -> int | None:
-    """From which time on events are all there: since when the view was filled, and after the last one that was forgotten.
-
-    Both as ``time_bytes``; empty, or zero, where nothing was left out.
-    """
-    after = time_of(forgotten) + 1 if forgotten.strip(b"\0") else None
-    since = time_of(filled_since) if filled_since.strip(b"\0") else None
-    return max((one for one in (after, since) if one is not None), default=None)
-
-
 class LmdbStore:
     """Events in one LMDB file, ``lmdb:///folder``. Survives the process; a power cut too where durability is ``full``."""
 
@@ -294,12 +285,14 @@ class _LmdbTransaction:
     def __init__(self, transaction: "lmdb.Transaction[bytes]") -> None:
         self._transaction = transaction
 
-    def news(self, wanted: Wanted, filled_since: bytes) -> News:
+    def news(self, wanted: Wanted, filled_since: int) -> News:
         head = self._transaction.get(b"h" + wanted.view + wanted.entity)
         if head is None:
-            return News(b"", True, [], complete_from(filled_since, b""))
-        sequence, reordered_at, _, forgotten = _HEAD.unpack(head)
-        state, complete = _STATE.pack(sequence), complete_from(filled_since, forgotten)
+            return News(b"", True, [], None if filled_since == _ALWAYS else filled_since)
+        sequence, reordered_at, _, kept_since = _HEAD.unpack(head)
+        if kept_since < filled_since:
+            kept_since = filled_since
+        state, complete = _STATE.pack(sequence), None if kept_since == _ALWAYS else kept_since
         if wanted.state == state:
             return News(state, False, [], complete)
         held = _STATE.unpack(wanted.state)[0] if wanted.state else -1
@@ -310,12 +303,12 @@ class _LmdbTransaction:
         found = self._transaction.get(b"n" + view)
         return None if found is None else Progress(*_PROGRESS.unpack(found)[:2])
 
-    def filled_since(self, view: bytes) -> bytes:
-        """The time since which the view was filled, as bytes. Raises ``Unavailable`` where it was not."""
+    def filled_since(self, view: bytes) -> int:
+        """The time since which the view was filled. Raises ``Unavailable`` where it was not."""
         found = self._transaction.get(b"n" + view)
         if found is None:
             raise not_filled(view)
-        since: bytes = _PROGRESS.unpack(found)[2]
+        since: int = _PROGRESS.unpack(found)[2]
         return since
 
     def count(self, view: bytes) -> int:
@@ -352,29 +345,31 @@ class _LmdbTransaction:
         if head is None:
             # A random start: who held the entity before its view was dropped must not take new events for those that it knows.
             start = secrets.randbits(48)
-            sequence, reordered_at, last, forgotten = start, start + 1, b"", b""
+            sequence, reordered_at, last, kept_since = start, start + 1, b"", _ALWAYS
         else:
-            sequence, reordered_at, last, forgotten = _HEAD.unpack(head)
+            sequence, reordered_at, last, kept_since = _HEAD.unpack(head)
         in_order = fresh and at >= last
-        head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, at if in_order else last, forgotten)
+        head = _HEAD.pack(sequence + 1, reordered_at if in_order else sequence + 1, at if in_order else last, kept_since)
         self._transaction.put(b"h" + view + entity, head)
 
     def forget(self, view: bytes, entity: bytes, before: int, limit: int) -> None:
         prefix = _prefix(view, entity)
-        end, forgotten = prefix + time_bytes(before), list[bytes]()
+        end, forgotten, newest = prefix + time_bytes(before), 0, prefix
         with self._transaction.cursor() as cursor:
             more = cursor.set_range(prefix)
-            while more and len(forgotten) < limit and prefix <= cursor.key() < end:
-                forgotten.append(cursor.key()[len(prefix) : len(prefix) + _TIME.size])
+            while more and forgotten < limit and prefix <= cursor.key() < end:
+                newest = cursor.key()
                 more = cursor.delete()
+                forgotten += 1
         head = self._transaction.get(b"h" + view + entity)
         if forgotten and head is not None:
-            sequence, reordered_at, last, known = _HEAD.unpack(head)
-            self._transaction.put(b"h" + view + entity, _HEAD.pack(sequence, reordered_at, last, max(known, forgotten[-1])))
+            sequence, reordered_at, last, kept_since = _HEAD.unpack(head)
+            kept_since = max(kept_since, time_of(newest[len(prefix) :]) + 1)
+            self._transaction.put(b"h" + view + entity, _HEAD.pack(sequence, reordered_at, last, kept_since))
 
     def advance(self, view: bytes, sequence: int, dataset: int | None = None, life: bytes = b"", since: int | None = None) -> None:
         before = self._transaction.get(b"n" + view)
-        start = b"" if since is None else time_bytes(since)
+        start = _ALWAYS if since is None else since
         if before is not None:
             known, known_dataset, known_start = _PROGRESS.unpack(before)
             sequence, dataset, start = max(sequence, known), known_dataset if dataset is None else dataset, max(start, known_start)

@@ -32,7 +32,6 @@ from clew.feature_store.online import (
     Progress,
     Wanted,
     check_key,
-    complete_from,
     forget_store,
     not_filled,
     position_of,
@@ -209,7 +208,7 @@ class RedisStore:
             raise not_filled(views[answer - 1])
         life, *found = answer
         return [
-            News(b"%b %b" % (life, sequence) if sequence else b"", bool(anew), _events(members), complete_from(since, forgotten))
+            News(b"%b %b" % (life, sequence) if sequence else b"", bool(anew), _events(members), _complete_from(since, forgotten))
             for sequence, anew, members, since, forgotten in found
         ]
 
@@ -412,6 +411,13 @@ def _key(view: bytes) -> bytes:
 
 def _life_key(view: bytes) -> bytes:
     return _tag(view) + b":life"
+
+
+def _complete_from(filled_since: bytes, forgotten: bytes) -> int | None:
+    """From which time on events are all there: since when the view was filled, and after the last one that was forgotten."""
+    if not filled_since and not forgotten:
+        return None
+    return max([time_of(filled_since)] * bool(filled_since) + [time_of(forgotten) + 1] * bool(forgotten))
 
 
 def _from(time: int | None) -> bytes:

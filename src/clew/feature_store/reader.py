@@ -272,10 +272,8 @@ class _StoredView:
         for entity, time in zip(entities, times, strict=True):
             held = None if entity is None else self._held.get(entity)
             found = None if held is None else self._windows(held.recent, time) if self._spans else self._last(held.recent, time)
-            complete_from = None if entity is None else self._complete_from if held is None else held.complete_from
-            beyond = complete_from is not None and self._reach is not None and time - self._reach < complete_from
-            if beyond:
-                assert complete_from is not None
+            complete_from, beyond = self._complete_from if held is None else held.complete_from, False
+            if complete_from is not None and self._reach is not None and time - self._reach < complete_from and entity is not None:
                 found, beyond = self._as_far_as_known(found, held, time, complete_from)
             values.append(self._empty if found is None else found)
             missing.append(found is None or beyond)
