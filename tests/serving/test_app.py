@@ -82,7 +82,7 @@ def test_errors_are_logged_too(client: httpx.Client, tmp_path: Path, front: Fron
     assert crashed.error is not None
     assert crashed.error.startswith("error: late@1 failed")
     (minute,) = front.statistics.take()["late"]
-    assert (minute.requests, minute.errors) == (2, 2)
+    assert (minute.requests, minute.errors, minute.refused) == (2, 2, 1)
 
 
 def test_a_full_disk_is_a_503_and_no_answer(client: httpx.Client, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:

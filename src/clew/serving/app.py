@@ -167,7 +167,7 @@ class Front:
             at, 0, document.endpoint, live.epoch, document.model, document.number, asked, b"", live.views, [], None, latency_us,
             f"{error.code}: {error.message}",
         )  # fmt: skip
-        self.statistics.count(document.endpoint, at, 0, latency_us, error=True)
+        self.statistics.count(document.endpoint, at, 0, latency_us, error=True, refused=error.status < 500)
         try:
             self.predictions.append([encode_record(record)])
         except ClewError as full:

@@ -78,6 +78,7 @@ serving_minutes = sa.Table(
     sa.Column("requests", sa.Integer, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("errors", sa.Integer, nullable=False),
+    sa.Column("refused", sa.Integer, nullable=False),
     sa.Column("p50_us", sa.Integer, nullable=False),
     sa.Column("p95_us", sa.Integer, nullable=False),
     sa.Index("ix_serving_minutes_minute", "project", "endpoint", "minute"),
@@ -222,7 +223,11 @@ class ServingProcess:
 
 @dataclass(frozen=True)
 class Minute:
-    """What an endpoint did in one minute of wall time. A request with several rows counts once."""
+    """What an endpoint did in one minute of wall time. A request with several rows counts once.
+
+    ``errors`` are requests that got an error; ``refused`` are those of them that were the sender's: a field that is missing, a value that
+    it can't take.
+    """
 
     minute: datetime
     requests: int
@@ -230,11 +235,15 @@ class Minute:
     errors: int
     p50_us: int
     p95_us: int
+    refused: int = 0
 
 
 @dataclass(frozen=True)
 class EndpointStatus:
-    """``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first."""
+    """``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first.
+
+    ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's.
+    """
 
     endpoint: Endpoint
     route: Route
@@ -243,6 +252,7 @@ class EndpointStatus:
     requests: int
     errors: int
     minutes: list[Minute]
+    refused: int = 0
 
     def __repr__(self) -> str:  # the route's document is pages long
         alive = sum(process.alive for process in self.processes)

@@ -352,6 +352,7 @@ def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointS
         sum(minute.requests for minute in recent),
         sum(minute.errors for minute in recent),
         recent,
+        sum(minute.refused for minute in recent),
     )
 
 
@@ -403,7 +404,11 @@ def _minutes(context: Context, endpoint: str, since: datetime) -> list[Minute]:
     c = serving_minutes.c
     query = (
         sa.select(
-            c.minute, *(sa.func.sum(column) for column in (c.requests, c.rows, c.errors)), sa.func.max(c.p50_us), sa.func.max(c.p95_us)
+            c.minute,
+            *(sa.func.sum(column) for column in (c.requests, c.rows, c.errors)),
+            sa.func.max(c.p50_us),
+            sa.func.max(c.p95_us),
+            sa.func.sum(c.refused),
         )
         .where(c.project == context.project, c.endpoint == endpoint, c.minute >= since)
         .group_by(c.minute)
@@ -433,7 +438,7 @@ def report_serving(
             emit(context, f"route.{said.state}", said.endpoint, {"epoch": said.epoch, "process": process, "message": said.message})
     for endpoint, rows in (minutes or {}).items():
         for row in rows:
-            counts = {"requests": row.requests, "rows": row.rows, "errors": row.errors, "p50_us": row.p50_us, "p95_us": row.p95_us}
+            counts = {name: getattr(row, name) for name in ("requests", "rows", "errors", "refused", "p50_us", "p95_us")}
             _upsert(context, serving_minutes, {"endpoint": endpoint, "process": process, "minute": row.minute}, counts)
 
 

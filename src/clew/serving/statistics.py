@@ -21,13 +21,14 @@ class _Open:
     requests: int = 0
     rows: int = 0
     errors: int = 0
+    refused: int = 0
     noted: int = 0
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
 
     def close(self) -> Minute:
         ordered = sorted(self.latencies)
         p50, p95 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0 for share in (0.5, 0.95))
-        return Minute(from_micros(self.minute * _MINUTE), self.requests, self.rows, self.errors, p50, p95)
+        return Minute(from_micros(self.minute * _MINUTE), self.requests, self.rows, self.errors, p50, p95, self.refused)
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Totals:
     requests: int = 0
     rows: int = 0
     errors: int = 0
+    refused: int = 0
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * len(BUCKETS_MS))
 
@@ -52,8 +54,8 @@ class Statistics:
         self._open: dict[str, _Open] = {}
         self._changed: dict[tuple[str, datetime], Minute] = {}
 
-    def count(self, endpoint: str, at: int, rows: int, latency_us: int, *, error: bool = False) -> None:
-        """One answered request at a wall time in microseconds."""
+    def count(self, endpoint: str, at: int, rows: int, latency_us: int, *, error: bool = False, refused: bool = False) -> None:
+        """One answered request at a wall time in microseconds; ``refused`` when its error was the sender's."""
         minute = at // _MINUTE
         current = self._open.get(endpoint)
         if current is None or current.minute != minute:
@@ -62,11 +64,13 @@ class Statistics:
         current.requests += 1
         current.rows += rows
         current.errors += error
+        current.refused += refused
         current.latencies.append(latency_us)
         totals = self.totals.setdefault(endpoint, Totals())
         totals.requests += 1
         totals.rows += rows
         totals.errors += error
+        totals.refused += refused
         totals.seconds += latency_us / 1e6
         for place, bound in enumerate(BUCKETS_MS):
             totals.buckets[place] += latency_us <= bound * 1_000
@@ -100,7 +104,11 @@ class Statistics:
 def exposition(totals: dict[str, Totals]) -> str:
     """The totals in Prometheus' text format."""
     lines: list[str] = []
-    for name, kind in (("requests", "answered requests"), ("rows", "answered rows"), ("errors", "requests that got an error")):
+    told = {
+        "requests": "answered requests", "rows": "answered rows", "errors": "requests that got an error",
+        "refused": "requests whose error was the sender's",
+    }  # fmt: skip
+    for name, kind in told.items():
         lines += [f"# HELP clew_serving_{name}_total {kind.capitalize()}.", f"# TYPE clew_serving_{name}_total counter"]
         lines += [f'clew_serving_{name}_total{{endpoint="{endpoint}"}} {getattr(one, name)}' for endpoint, one in sorted(totals.items())]
     lines += ["# HELP clew_serving_latency_seconds From the request to its answer.", "# TYPE clew_serving_latency_seconds histogram"]

@@ -2034,6 +2034,8 @@ export interface components {
         /**
          * EndpointStatus
          * @description ``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first.
+         *
+         *         ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's.
          */
         EndpointStatus: {
             endpoint: components["schemas"]["Endpoint"];
@@ -2041,6 +2043,8 @@ export interface components {
             flipped: boolean;
             minutes: components["schemas"]["Minute"][];
             processes: components["schemas"]["ServingProcess"][];
+            /** @default 0 */
+            refused: number;
             requests: number;
             route: components["schemas"]["Route"];
         };
@@ -2325,12 +2329,17 @@ export interface components {
         /**
          * Minute
          * @description What an endpoint did in one minute of wall time. A request with several rows counts once.
+         *
+         *         ``errors`` are requests that got an error; ``refused`` are those of them that were the sender's: a field that is missing, a value that
+         *         it can't take.
          */
         Minute: {
             errors: number;
             minute: string;
             p50_us: number;
             p95_us: number;
+            /** @default 0 */
+            refused: number;
             requests: number;
             rows: number;
         };

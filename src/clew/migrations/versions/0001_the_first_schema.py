@@ -455,6 +455,7 @@ def upgrade() -> None:
         sa.Column("requests", sa.Integer(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("errors", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=False),
         sa.Column("p50_us", sa.Integer(), nullable=False),
         sa.Column("p95_us", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("project", "endpoint", "process", "minute", name=op.f("pk_serving_minutes")),
