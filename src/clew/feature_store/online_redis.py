@@ -415,9 +415,10 @@ def _life_key(view: bytes) -> bytes:
 
 def _complete_from(filled_since: bytes, forgotten: bytes) -> int | None:
     """From which time on events are all there: since when the view was filled, and after the last one that was forgotten."""
-    if not filled_since and not forgotten:
-        return None
-    return max([time_of(filled_since)] * bool(filled_since) + [time_of(forgotten) + 1] * bool(forgotten))
+    if not forgotten:
+        return time_of(filled_since) if filled_since else None
+    after = time_of(forgotten) + 1
+    return max(after, time_of(filled_since)) if filled_since else after
 
 
 def _from(time: int | None) -> bytes:
