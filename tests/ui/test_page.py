@@ -218,3 +218,31 @@ def test_a_project_without_anything_shows_the_commands_that_fill_it(page: Page, 
     ):
         page.goto(base + path)
         expect(page.get_by_text(command).first).to_be_visible()
+
+
+def test_a_name_and_a_project_that_are_not_there_are_said_so(page: Page, server, story) -> None:
+    page.goto("assets/nope")
+    expect(page.get_by_text("Nothing here is named nope")).to_be_visible()
+    page.goto(f"{server.url}/projects/elsewhere/runs")
+    expect(page.get_by_text("There is no project elsewhere")).to_be_visible()
+    expect(page.get_by_text("server away")).to_have_count(0)
+
+
+def test_each_page_has_a_title_of_its_own(page: Page, server, story) -> None:
+    page.goto("endpoints/late")
+    expect(page).to_have_title(f"late · Endpoints · {server.project} · Clew")
+    page.goto("runs")
+    page.get_by_role("link", name=story.runs[0]).first.click()
+    expect(page).to_have_title(f"{story.runs[0]} · Runs · {server.project} · Clew")
+
+
+def test_what_was_refused_is_no_failure_of_the_endpoint(page: Page, server, story) -> None:
+    refused = httpx.post(f"{server.serving_url}/endpoints/late/predict", json={"rows": [{"hour": "noon"}]}, timeout=10)
+    assert refused.status_code == 400
+    page.goto("endpoints/late")
+    expect(page.get_by_text(re.compile(r"no failed request of \d+ in the last hour; 1 refused"))).to_be_visible()
+
+
+def test_the_page_has_a_command_that_asks_the_endpoint(page: Page, server, story) -> None:
+    page.goto("endpoints/late")
+    expect(page.get_by_text(f"curl {server.serving_url}/endpoints/late/predict -H 'content-type: application/json' -d")).to_be_visible()

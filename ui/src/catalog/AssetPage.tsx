@@ -4,7 +4,7 @@ import { useRead } from "../api/queries";
 import { count, moment, shortDigest } from "../design/format";
 import { Heading, Panel } from "../design/Panel";
 import { AliasPill, Pill } from "../design/Pill";
-import { Command, Empty, Ready } from "../design/States";
+import { Command, Empty, Ready, Waiting } from "../design/States";
 import { projectRoute, useProject } from "../shell/root";
 import { Linked, RunLink, VersionLink } from "./links";
 
@@ -21,22 +21,24 @@ function AssetPage() {
       <Ready query={versions} what={`the versions of ${name}`}>
         {({ items }) => (
           <>
-            <Heading
-              title={
-                <>
-                  {name} {said(items)}
-                </>
-              }
-            >
-              {items[0] && (
-                <>
-                  Newest: <Linked text={`${name}@${items[0].number}, ${items[0].why}`} />
-                </>
-              )}
-            </Heading>
-            <Panel title="Versions" said="each says why it is new" flush>
-              {items.length ? <VersionsTable items={items} /> : <NotBuilt name={name} />}
-            </Panel>
+            {items[0] && (
+              <Heading
+                title={
+                  <>
+                    {name} has {count(items.length, "version")}
+                  </>
+                }
+              >
+                Newest: <Linked text={`${name}@${items[0].number}, ${items[0].why}`} />
+              </Heading>
+            )}
+            {items.length ? (
+              <Panel title="Versions" said="each says why it is new" flush>
+                <VersionsTable items={items} />
+              </Panel>
+            ) : (
+              <NotBuilt name={name} />
+            )}
           </>
         )}
       </Ready>
@@ -50,11 +52,18 @@ function AssetPage() {
   );
 }
 
-function said(items: Schemas["AssetVersion"][]): string {
-  return items.length ? `has ${count(items.length, "version")}` : "has no version yet";
-}
-
+/** Without a version an asset is at least defined; else nothing of that name exists. */
 function NotBuilt({ name }: { name: string }) {
+  const project = useProject();
+  const definitions = useRead("/api/v1/projects/{project}/definitions", { project });
+  if (!definitions.data) return <Waiting for="what is defined" />;
+  if (!definitions.data.items.some((one) => one.name === name))
+    return (
+      <Empty title={`Nothing here is named ${name}`}>
+        Press Ctrl K to find something by a part of its name. A dataset, feature view, training set or model is there once it is applied or
+        built.
+      </Empty>
+    );
   return (
     <Empty title={`${name} is defined, not built yet`} command={`clew build ${name}`}>
       A build makes its first version; a dataset gets its first by <Command>{`clew ingest ${name} FILE`}</Command>

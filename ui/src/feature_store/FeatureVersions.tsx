@@ -1,3 +1,4 @@
+import { useBlob } from "../api/blobs";
 import type { Schemas } from "../api/client";
 import { useRead } from "../api/queries";
 import { useWrite } from "../api/writes";
@@ -7,6 +8,8 @@ import { count, figure, moment, percent } from "../design/format";
 import { Facts, Panel } from "../design/Panel";
 import type { Tab } from "../design/Tabs";
 import { useProject } from "../shell/root";
+import { filesIn } from "../tracking/code";
+import { SourceText } from "../tracking/SourceText";
 
 type Version = Schemas["AssetVersion"];
 
@@ -62,10 +65,43 @@ export function FeatureViewParts({ version }: { version: Version; tab: string })
           ]}
         />
       </Panel>
+      <FunctionSource version={version} definition={definition} />
       <Panel title="Features" said="by these names in the model's matrix, each a float32" flush>
         <ColumnsTable columns={details.columns ?? []} />
       </Panel>
     </>
+  );
+}
+
+interface FunctionRef {
+  file: string;
+  qualname: string;
+}
+
+/** The function that makes the view, from the source snapshot that its definition was applied with. */
+function FunctionSource({ version, definition }: { version: Version; definition: Record<string, unknown> }) {
+  const project = useProject();
+  const definitions = useRead("/api/v1/projects/{project}/definitions", { project });
+  const called = definition.function as FunctionRef | null | undefined;
+  const applied = definitions.data?.items.find((one) => one.name === version.name && one.kind === "feature_view");
+  const manifest = useBlob(called ? (applied?.source ?? undefined) : undefined);
+  const file = manifest.data ? filesIn(manifest.data).find((one) => one.path === called?.file) : undefined;
+  const text = useBlob(file?.digest);
+  if (!called || !text.data) return null;
+  const older = applied && applied.digest !== version.definition_digest;
+  return (
+    <Panel
+      title="The function"
+      said={
+        <>
+          <code>{called.qualname}</code> in {called.file}
+          {older && `, as it was applied ${moment(applied.created_at)}`}
+        </>
+      }
+      flush
+    >
+      <SourceText text={text.data} at={called.qualname} only />
+    </Panel>
   );
 }
 

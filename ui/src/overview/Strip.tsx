@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import type { Schemas } from "../api/client";
 import { useRead } from "../api/queries";
 import { AssetLink, EndpointLink, RunLink, VersionLink } from "../catalog/links";
-import { count, duration, figure, microseconds, moment } from "../design/format";
+import { count, duration, figure, microseconds, moment, percent } from "../design/format";
 import { AliasPill, Pill, RunStatus, VerdictPill } from "../design/Pill";
 import { Spark } from "../design/Spark";
 import { MonitorLink } from "../monitoring/links";
@@ -12,7 +12,7 @@ import { judgedOf } from "../registry/judged";
 import { useVerdicts } from "../registry/useVerdicts";
 import type { MissingView } from "../serving/missing";
 import { useReports } from "../serving/Performance";
-import { condition } from "../serving/words";
+import { condition, troubles } from "../serving/words";
 import { useProject } from "../shell/root";
 
 interface StripProps {
@@ -137,7 +137,7 @@ function Training({ runs, model }: { runs: number; model: Schemas["Asset"] | und
   const newest = useRead("/api/v1/projects/{project}/runs", { project, limit: 60 });
   const won = useRead("/api/v1/projects/{project}/runs/{run_id}", { project, run_id: found?.run_id ?? "" }, { enabled: !!found?.run_id });
   const run = won.data?.run ?? newest.data?.items[0];
-  const metric = Object.keys(run?.metrics ?? {}).find((name) => !name.startsWith("system/"));
+  const metric = Object.keys(run?.metrics ?? {}).find((name) => !/^(system|in_sample)\//.test(name));
   // Trials of one study stand in one row; other runs measure other things by the same name.
   const among = (newest.data?.items ?? []).filter((one) => one.parent && one.parent === run?.parent);
   const values = metric ? among.flatMap((one) => one.metrics[metric] ?? []).reverse() : [];
@@ -194,15 +194,24 @@ function GateSaid({ verdict }: { verdict: Schemas["GateVerdict"] }) {
 
 function Served({ status }: { status: Schemas["EndpointStatus"] | undefined }) {
   if (!status) return <Step title="Endpoint" big={null} empty="clew deploy" />;
-  const { endpoint, minutes, errors, requests } = status;
+  const { endpoint, minutes, requests, route } = status;
+  const { failed } = troubles(status);
   const last = minutes.at(-1);
   const said = condition(status);
   return (
     <Step title="Endpoint" big={<VersionLink name={endpoint.model} number={endpoint.number} />} empty="">
       <p>
-        {said.tone === "bad" ? <Pill tone="bad">down</Pill> : <AliasPill>champion</AliasPill>} <EndpointLink name={endpoint.name} /> 100 %
+        {said.tone === "bad" ? <Pill tone="bad">down</Pill> : <AliasPill>champion</AliasPill>} <EndpointLink name={endpoint.name} />{" "}
+        {percent(1 - (route.candidate?.share ?? 0))}
+        {route.candidate && (
+          <>
+            {" "}
+            · <Pill tone="info">{route.candidate.share ? "canary" : "shadow"}</Pill>{" "}
+            <VersionLink name={route.candidate.document.model} number={route.candidate.document.number} />
+          </>
+        )}
         {last && ` · p95 ${microseconds(last.p95_us)}`}
-        {requests > 0 && ` · ${count(errors, "error")}`}
+        {requests > 0 && ` · ${failed.toLocaleString("en-US")} failed`}
       </p>
       <Spark values={minutes.map((minute) => minute.requests)} token="series-3" label="Requests by minute" />
     </Step>

@@ -10,6 +10,7 @@ function serving(change: Record<string, unknown> = {}) {
     flipped: true,
     requests: 9,
     errors: 0,
+    refused: 0,
     ...change,
   } as never;
 }

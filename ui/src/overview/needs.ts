@@ -2,7 +2,7 @@ import type { Schemas } from "../api/client";
 import { count, moment } from "../design/format";
 import { causeOf } from "../monitoring/looks";
 import type { MissingView } from "../serving/missing";
-import { condition } from "../serving/words";
+import { condition, troubles } from "../serving/words";
 
 export interface Need {
   word: "look" | "decide";
@@ -32,10 +32,11 @@ export function needs(seen: Seen): Need[] {
   const found: Need[] = [];
   for (const status of statuses) {
     const said = condition(status);
-    if (said.tone !== "ok" && (said.tone === "bad" || status.errors))
+    if (said.tone !== "ok" && (said.tone === "bad" || troubles(status).failed > 0))
       found.push({ word: "look", tone: "bad", text: `${status.endpoint.name}: ${said.text}.` });
   }
-  found.push(...alerts.filter((alert) => alert.state === "open").map(ofAlert));
+  const open = alerts.filter((alert) => alert.state === "open").sort((a, b) => URGENT.indexOf(a.kind) - URGENT.indexOf(b.kind));
+  found.push(...open.map(ofAlert));
   found.push(...triggers.flatMap(ofTrigger), ...rollouts.flatMap(ofRollout));
   const alarmed = new Set(alerts.filter((alert) => alert.kind === "missing").map((alert) => alert.subject));
   for (const { endpoint, route } of statuses)
@@ -82,6 +83,8 @@ export function needs(seen: Seen): Need[] {
       });
   return found;
 }
+
+const URGENT = ["missing", "performance", "skew", "regret", "drift"];
 
 /** An open alert: what was found, and that somebody has to say something to it. */
 function ofAlert(alert: Schemas["Alert"]): Need {

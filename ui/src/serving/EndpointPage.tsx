@@ -19,7 +19,7 @@ import { Actions, Deploy } from "./Actions";
 import { AnswersTable } from "./Answers";
 import { Performance } from "./Performance";
 import "./serving.css";
-import { condition, curlOf } from "./words";
+import { condition, curlOf, troubles } from "./words";
 
 export const endpointRoute = createRoute({
   getParentRoute: () => projectRoute,
@@ -164,13 +164,15 @@ function present(processes: Schemas["EndpointStatus"]["processes"]) {
 function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minutes: number }) {
   const navigate = endpointRoute.useNavigate();
   const x = status.minutes.map((minute) => Date.parse(minute.minute) / 1000);
+  const { failed, refused } = troubles(status);
   const latency: Series[] = [
     { label: "p95", token: "series-1", values: status.minutes.map((minute) => minute.p95_us) },
     { label: "p50", token: "third", values: status.minutes.map((minute) => minute.p50_us) },
   ];
   const load: Series[] = [
     { label: "requests a minute", token: "series-3", values: status.minutes.map((minute) => minute.requests) },
-    ...(status.errors ? [{ label: "failed", token: "bad", values: status.minutes.map((minute) => minute.errors) }] : []),
+    ...(failed ? [{ label: "failed", token: "bad", values: status.minutes.map((minute) => minute.errors - minute.refused) }] : []),
+    ...(refused ? [{ label: "refused", token: "warn", values: status.minutes.map((minute) => minute.refused) }] : []),
   ];
   return (
     <Panel

@@ -1,4 +1,4 @@
-import { createRoute } from "@tanstack/react-router";
+import { createRoute, Link } from "@tanstack/react-router";
 import type { Schemas } from "../api/client";
 import { useRead } from "../api/queries";
 import { EndpointLink, Linked, RunLink, VersionLink } from "../catalog/links";
@@ -55,7 +55,7 @@ function Explained({ of }: { of: Schemas["Explanation"] }) {
             <Walk of={of} />
           </Panel>
           {Object.entries(of.rows ?? {}).map(([view, rows]) => (
-            <Panel key={view} title={`Rows behind ${view}`} said={`${count(rows.length, "row")}, as known then`} flush>
+            <Panel key={view} title={`Rows behind ${view}`} said={behind(rows.length)} flush>
               <ViewRows rows={rows as Record<string, unknown>[]} />
             </Panel>
           ))}
@@ -78,6 +78,43 @@ function Explained({ of }: { of: Schemas["Explanation"] }) {
   );
 }
 
+/** At most so many rows of a view are told: those that came last. */
+const MOST_ROWS = 20;
+
+function behind(rows: number): string {
+  return rows === MOST_ROWS ? `the newest ${MOST_ROWS} of those in its windows, as known then` : `${count(rows, "row")}, as known then`;
+}
+
+/** The file and the function that made the model, in the run that trained it. */
+function FunctionLink({ of }: { of: Schemas["Explanation"] }) {
+  const project = useProject();
+  const definitions = useRead("/api/v1/projects/{project}/definitions", { project, kind: "model" });
+  const document = definitions.data?.items.find((one) => one.name === of.model.name)?.document as
+    | { function?: { file: string; qualname: string } }
+    | undefined;
+  const called = document?.function;
+  if (!called || !of.run_id) return null;
+  return (
+    <>
+      <Link
+        to="/projects/$project/runs/$runId"
+        params={{ project, runId: of.run_id }}
+        search={{ tab: "code", file: called.file, at: called.qualname }}
+      >
+        {called.file} at <code>{called.qualname}</code>
+      </Link>
+      {", "}
+    </>
+  );
+}
+
+const CAUSES: Record<Schemas["Route"]["cause"], string> = {
+  deploy: "deployed",
+  rollback: "rolled back",
+  candidate: "with a candidate since",
+  closed: "its candidate closed",
+};
+
 function Walk({ of }: { of: Schemas["Explanation"] }) {
   const { answer, model, training_set, route } = of;
   return (
@@ -86,11 +123,21 @@ function Walk({ of }: { of: Schemas["Explanation"] }) {
         <h3>Prediction</h3>
         {answer.error ? <Pill tone="bad">error</Pill> : <b className="mono">{figure(answer.probability)}</b>}
         {answer.missing.length > 0 && <> without {answer.missing.join(", ")}</>}
+        {answer.other && (
+          <>
+            ; <VersionLink name={answer.model} number={answer.other.number} /> said{" "}
+            {answer.other.error ? (
+              <Pill tone="warn">{answer.other.error}</Pill>
+            ) : (
+              <b className="mono">{figure(answer.other.probability)}</b>
+            )}
+          </>
+        )}
       </li>
       <li>
         <h3>Route</h3>
-        epoch {route.epoch} of <EndpointLink name={route.endpoint} />, {route.cause === "rollback" ? "rolled back" : "deployed"}{" "}
-        {moment(route.created_at)} by {route.created_by}
+        epoch {route.epoch} of <EndpointLink name={route.endpoint} />, {CAUSES[route.cause]} {moment(route.created_at)} by{" "}
+        {route.created_by}
         {route.ungated && <Pill tone="warn">ungated: {route.reason}</Pill>}
       </li>
       <li>
@@ -129,6 +176,7 @@ function Walk({ of }: { of: Schemas["Explanation"] }) {
       )}
       <li>
         <h3>Code</h3>
+        <FunctionLink of={of} />
         {of.source ? (
           <>
             source snapshot <code title={of.source}>{shortDigest(of.source)}</code>

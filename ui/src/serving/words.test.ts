@@ -4,7 +4,15 @@ import { asked, condition, curlOf, rollbackTarget } from "./words";
 
 function status(change: Record<string, unknown>): Schemas["EndpointStatus"] {
   const process = { process: "p", alive: true, state: "serving", message: "", epoch: 2 };
-  return { processes: [process], flipped: true, requests: 0, errors: 0, minutes: [], ...change } as unknown as Schemas["EndpointStatus"];
+  return {
+    processes: [process],
+    flipped: true,
+    requests: 0,
+    errors: 0,
+    refused: 0,
+    minutes: [],
+    ...change,
+  } as unknown as Schemas["EndpointStatus"];
 }
 
 describe("an endpoint's condition", () => {
@@ -17,6 +25,14 @@ describe("an endpoint's condition", () => {
   });
   it("counts failures against requests", () => {
     expect(condition(status({ requests: 1200, errors: 1 })).text).toBe("1 failed request of 1,200 in the last hour");
+  });
+  it("takes what was refused for no failure", () => {
+    const said = condition(status({ requests: 1200, errors: 4, refused: 3 }));
+    expect(said).toEqual({ tone: "warn", text: "1 failed request of 1,200 in the last hour; 3 refused" });
+    expect(condition(status({ requests: 12, errors: 3, refused: 3 }))).toEqual({
+      tone: "ok",
+      text: "no failed request of 12 in the last hour; 3 refused",
+    });
   });
   it("is quiet while all is well", () => {
     expect(condition(status({ requests: 41 }))).toEqual({ tone: "ok", text: "no failed request of 41 in the last hour" });

@@ -8,6 +8,11 @@ export interface Said {
   text: string;
 }
 
+/** Requests that failed, and those whose error was the sender's. */
+export function troubles({ errors, refused }: Pick<Status, "errors" | "refused">): { failed: number; refused: number } {
+  return { failed: errors - refused, refused };
+}
+
 /** How an endpoint is, in one sentence: what needs a person comes first. */
 export function condition(status: Status): Said {
   const alive = status.processes.filter((process) => process.alive);
@@ -19,13 +24,13 @@ export function condition(status: Status): Said {
       tone: "warn",
       text: `${count(alive.length, "process", "processes")} loading the new route, answering with the old one until then`,
     };
-  if (status.errors)
-    return {
-      tone: "warn",
-      text: `${count(status.errors, "failed request")} of ${status.requests.toLocaleString("en-US")} in the last hour`,
-    };
+  const { failed: broken, refused } = troubles(status);
+  // What was refused is the sender's to mend, and no failure of the endpoint.
+  const sender = refused ? `; ${refused.toLocaleString("en-US")} refused` : "";
+  const of = `of ${status.requests.toLocaleString("en-US")} in the last hour`;
+  if (broken) return { tone: "warn", text: `${count(broken, "failed request")} ${of}${sender}` };
   if (!status.requests) return { tone: "ok", text: "ready; no request in the last hour" };
-  return { tone: "ok", text: `no failed request of ${status.requests.toLocaleString("en-US")} in the last hour` };
+  return { tone: "ok", text: `no failed request ${of}${sender}` };
 }
 
 /** Where a rollback would lead: what stood before the last deploy that still stands. `routes` come newest first, back to the first. */

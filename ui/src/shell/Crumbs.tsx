@@ -1,5 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import { Fragment } from "react";
+import { Fragment, type RefObject, useEffect, useRef } from "react";
 import { RunName } from "../catalog/links";
 
 const TITLES: Record<string, string> = {
@@ -21,12 +21,30 @@ const TITLES: Record<string, string> = {
 const ID = /^(ro|p|job)_[0-9a-z]+$/;
 const WITHOUT_PAGE = new Set(["assets", "predictions", "rollouts"]);
 
+/** The document's title follows the crumbs, the narrowest first; a run's name comes when it is read. */
+function useTitle(place: RefObject<HTMLElement | null>, project: string) {
+  useEffect(() => {
+    const nav = place.current;
+    if (!nav) return;
+    const say = () => {
+      const parts = [...nav.children].filter((one) => !one.hasAttribute("aria-hidden")).map((one) => one.textContent ?? "");
+      document.title = [...parts.slice(1).reverse(), project, "Clew"].join(" · ");
+    };
+    say();
+    const watcher = new MutationObserver(say);
+    watcher.observe(nav, { childList: true, characterData: true, subtree: true });
+    return () => watcher.disconnect();
+  }, [place, project]);
+}
+
 /** Where this page stands: `flights / Runs / brisk-heron`. */
 export function Crumbs({ project, path }: { project: string; path: string }) {
   const rest = path.split("/").slice(3).filter(Boolean).map(decodeURIComponent);
   const parts = rest.length ? rest : ["overview"];
+  const place = useRef<HTMLElement>(null);
+  useTitle(place, project);
   return (
-    <nav className="crumbs" aria-label="Where you are">
+    <nav ref={place} className="crumbs" aria-label="Where you are">
       <Link to="/projects/$project" params={{ project }} activeOptions={{ exact: true }} className="home">
         {project}
       </Link>

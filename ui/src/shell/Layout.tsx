@@ -147,6 +147,7 @@ function Announcement() {
 const WORDS: Record<LiveState, [string, string, string]> = {
   connecting: ["", "connecting", "Waiting for the server's events"],
   live: ["ok", "live", "What happens in the project appears here by itself"],
+  refused: ["", "not followed", "The server gives no events of this project"],
   away: ["bad", "server away", "The server does not answer; this page tries again by itself"],
 };
 

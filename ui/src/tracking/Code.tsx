@@ -1,38 +1,21 @@
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { type Schemas, ServerError } from "../api/client";
+import { useBlob } from "../api/blobs";
+import type { Schemas } from "../api/client";
+import { useRead } from "../api/queries";
 import { bytes, count, plain } from "../design/format";
 import { Facts, Panel } from "../design/Panel";
 import { Pill } from "../design/Pill";
 import { Empty, Ready } from "../design/States";
 import { useProject } from "../shell/root";
+import { filesIn, type SourceFile } from "./code";
 import { runRoute } from "./RunPage";
-
-interface Manifest {
-  files: { path: string; digest: string; size_bytes: number }[];
-}
+import { SourceText } from "./SourceText";
 
 interface Git {
   commit: string;
   branch: string | null;
   dirty: boolean;
   remote: string | null;
-}
-
-function useBlob(digest: string | undefined) {
-  const project = useProject();
-  return useQuery<string, Error>({
-    queryKey: ["blob", project, digest],
-    queryFn: async () => {
-      const response = await fetch(`/api/v1/projects/${project}/blobs/${digest}`);
-      if (!response.ok) throw new ServerError("blob", `the file ${digest} could not be read (${response.status})`, response.status);
-      return response.text();
-    },
-    enabled: !!digest,
-    staleTime: Number.POSITIVE_INFINITY,
-    meta: { fixed: true },
-    retry: 1,
-  });
 }
 
 /** Facts come as a digest, or as a document that holds one. */
@@ -47,7 +30,7 @@ export function Code({ details }: { details: Schemas["RunDetails"] }) {
   const facts = details.facts as Record<string, unknown>;
   const git = facts.git as Git | undefined;
   const source = facts.source as Record<string, unknown> | string | undefined;
-  const command = facts.command as { arguments?: string[]; folder?: string; python?: string } | undefined;
+  const command = useCommand(details);
   const hardware = (facts.hardware ?? {}) as Record<string, unknown>;
   const environment = digestIn(facts.environment) ?? (typeof source === "object" ? digestIn(source?.environment) : undefined);
   const seeds = (facts.seeds ?? {}) as Record<string, unknown>;
@@ -88,7 +71,7 @@ export function Code({ details }: { details: Schemas["RunDetails"] }) {
           />
         </Panel>
       </div>
-      <Source digest={digestIn(source)} />
+      <Source digest={digestIn(source)} run={details.run} />
       {environment ? (
         <Environment digest={environment} />
       ) : (
@@ -98,19 +81,51 @@ export function Code({ details }: { details: Schemas["RunDetails"] }) {
   );
 }
 
-function Source({ digest }: { digest: string | undefined }) {
+interface Command {
+  arguments?: string[];
+  folder?: string;
+  python?: string;
+}
+
+const commandOf = (details: Schemas["RunDetails"] | undefined) => (details?.facts as { command?: Command } | undefined)?.command;
+
+/** How it was started. A trial's own process was spawned by its study's: that one's command is what a person typed. */
+function useCommand(details: Schemas["RunDetails"]): Command | undefined {
+  const project = useProject();
+  const own = commandOf(details);
+  const spawned = !!own?.arguments?.some((argument) => argument.includes("spawn_main") || argument.includes("multiprocessing"));
+  const { parent } = details.run;
+  const above = useRead("/api/v1/projects/{project}/runs/{run_id}", { project, run_id: parent ?? "" }, { enabled: spawned && !!parent });
+  return spawned ? (commandOf(above.data) ?? own) : own;
+}
+
+/** The function that a run of a model's build calls, by the model's definition: where the source is opened. */
+function useFunction(run: Schemas["RunRow"]): { file: string; qualname: string } | undefined {
+  const project = useProject();
+  const definitions = useRead("/api/v1/projects/{project}/definitions", { project, kind: "model" });
+  const name = run.tags.model ?? run.experiment;
+  const document = definitions.data?.items.find((one) => one.name === name)?.document as
+    | { function?: { file: string; qualname: string } }
+    | undefined;
+  return document?.function;
+}
+
+function Source({ digest, run }: { digest: string | undefined; run: Schemas["RunRow"] }) {
+  const called = useFunction(run);
   const manifest = useBlob(digest);
   if (!digest) return <Empty title="No source snapshot">A build keeps one; so does a run in a folder with a project.</Empty>;
   return (
     <Ready query={manifest} what="the code as it was">
-      {(text) => <Files files={(JSON.parse(text) as Manifest).files ?? []} />}
+      {(text) => <Files files={filesIn(text)} called={called} />}
     </Ready>
   );
 }
 
-function Files({ files }: { files: Manifest["files"] }) {
-  const { file } = runRoute.useSearch();
-  const shown = files.find((one) => one.path === file) ?? files.find((one) => one.path.endsWith(".py")) ?? files[0];
+function Files({ files, called }: { files: SourceFile[]; called: { file: string; qualname: string } | undefined }) {
+  const { file, at } = runRoute.useSearch();
+  const first = files.find((one) => one.path === called?.file) ?? files.find((one) => one.path.endsWith(".py")) ?? files[0];
+  const shown = files.find((one) => one.path === file) ?? first;
+  const pointed = file ? at : shown?.path === called?.file ? called?.qualname : undefined;
   const content = useBlob(shown?.digest);
   return (
     <Panel
@@ -124,7 +139,7 @@ function Files({ files }: { files: Manifest["files"] }) {
             <li key={one.path}>
               <Link
                 to="."
-                search={(before: Record<string, unknown>) => ({ ...before, file: one.path })}
+                search={({ at: _, ...before }: Record<string, unknown>) => ({ ...before, file: one.path })}
                 replace
                 className="mono"
                 aria-current={one === shown}
@@ -135,7 +150,7 @@ function Files({ files }: { files: Manifest["files"] }) {
           ))}
         </ul>
         <Ready query={content} what={shown?.path ?? "the file"}>
-          {(text) => <pre className="text">{text}</pre>}
+          {(text) => <SourceText text={text} at={pointed} />}
         </Ready>
       </div>
     </Panel>

@@ -1,5 +1,6 @@
 import { useMemo } from "react";
 import { Chart } from "../design/Chart";
+import { bytes } from "../design/format";
 import { Empty } from "../design/States";
 import { type Axis, aligned, curveNames, type RunCurves } from "./curves";
 
@@ -35,7 +36,14 @@ function One({ runs, name, axis, smoothing }: CurvesProps & { name: string }) {
   return (
     <section>
       <h3 title={name}>{name}</h3>
-      <Chart x={x} series={series} height={132} group={`curves-${axis}`} label={`${name} by ${axis}`} />
+      <Chart
+        x={x}
+        series={series}
+        height={132}
+        group={`curves-${axis}`}
+        label={`${name} by ${axis}`}
+        {...(name.endsWith("_bytes") ? { unit: bytes } : {})}
+      />
     </section>
   );
 }

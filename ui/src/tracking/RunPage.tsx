@@ -23,6 +23,8 @@ interface RunSearch {
   axis?: Axis;
   smoothing?: number;
   file?: string;
+  /** The function of the file that is pointed at. */
+  at?: string;
 }
 
 export const runRoute = createRoute({
@@ -33,6 +35,7 @@ export const runRoute = createRoute({
     ...(search.axis === "time" ? { axis: "time" } : {}),
     ...(typeof search.smoothing === "number" && search.smoothing ? { smoothing: search.smoothing } : {}),
     ...(typeof search.file === "string" ? { file: search.file } : {}),
+    ...(typeof search.at === "string" ? { at: search.at } : {}),
   }),
   component: RunPage,
 });

@@ -86,7 +86,16 @@ export function defaultColumns(columns: RunColumn[], runs: RunRow[]): string[] {
     const common = of.sort((a, b) => Number(apart.has(b.id)) - Number(apart.has(a.id)) || b.have - a.have);
     return common.slice(0, limit).map((column) => column.id);
   };
-  return ["status", ...first("metrics", SHOWN_METRICS), ...first("params", SHOWN_PARAMETERS), "experiment", "started", "duration"];
+  const titled = runs.some((run) => run.title) ? ["title"] : [];
+  return [
+    "status",
+    ...titled,
+    ...first("metrics", SHOWN_METRICS),
+    ...first("params", SHOWN_PARAMETERS),
+    "experiment",
+    "started",
+    "duration",
+  ];
 }
 
 export function written(column: RunColumn, value: unknown): string {
