@@ -111,4 +111,6 @@ def _failed(began: int, error: str, *, bounds: bool = False) -> Scored:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, OutOfBounds):  # the guard says what it is
+        return error.message
     return f"{error.code}: {error.message}" if isinstance(error, ClewError) else f"{type(error).__name__}: {error}"
