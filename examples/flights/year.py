@@ -34,14 +34,14 @@ def the_year(story: "Story", replayer: "Replayer", flights: ModuleType, start: d
         with story.chapter(number + 1, "A changed recipe is proposed: train on the last 30 days only"):
             propose(story, flights)
         until = min(end, SABOTAGE)
-        with story.chapter(number + 2, f"Mid-July to {until:%-d %B}"):
+        with story.chapter(number + 2, f"{PROPOSAL:%-d %B} to {until:%-d %B}"):
             replayer.replay(PROPOSAL, until, every)
     if end > SABOTAGE:
         with story.chapter(number + 3, "Sabotage: delays in seconds, shares in percent, deployed without a gate's word"):
             week = min(end, SABOTAGE + timedelta(days=8))
             sabotage(story, replayer, flights, week)
         if end > week:
-            with story.chapter(number + 4, f"{week:%-d %B} to the end of the year"):
+            with story.chapter(number + 4, f"{week:%-d %B} to {end - timedelta(days=1):%-d %B}"):
                 replayer.replay(week, end, every)
     with story.chapter(number + 5, "The end: what it was worth"):
         the_table(story, replayer, flights, frozen)

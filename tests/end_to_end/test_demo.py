@@ -31,7 +31,7 @@ def test_the_demo_ends_well_with_a_replay_of_two_weeks() -> None:
 @pytest.mark.timeout(1_200)
 def test_the_demo_goes_on_to_a_retraining_that_is_rolled_out_and_promoted() -> None:
     """Two tests of one file run one after the other: the demo has one folder."""
-    told = run("--until", "2013-05-12", "--every", "16")
+    told = run("--until", "2013-05-12", "--every", "16", "--later", "16")
     for line in (
         "late_retrain asks for a build: schedule",
         "sets out behind late: step 1 of 2, shadow for 2d",
