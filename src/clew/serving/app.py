@@ -75,11 +75,15 @@ class Front:
         self.live: dict[str, LiveRoute] = {}
         self.predictions = predictions
         self.statistics = statistics
+        self.reads_routes = False
+        """Whether somebody is about to say for the first time what is served; until then nobody knows that an endpoint is not."""
         self._best_effort = best_effort
         self._closed: list[Closed] = []
 
     def find(self, name: str) -> LiveRoute:
         live = self.live.get(name)
+        if live is None and self.reads_routes:
+            raise Unavailable(f"this process has just begun and does not know yet whether it serves {name!r}; ask again in a moment")
         if live is None:
             there = (
                 f"this process serves {', '.join(sorted(self.live))}"
@@ -258,7 +262,8 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
 
     async def ready(request: Request) -> Response:
         live = sorted(front.live.items())
-        missing = [f"{name}: {words}" for name, one in live for words in await asyncio.to_thread(one.hindrances)]
+        missing = ["the routes are not read yet"] if front.reads_routes else []
+        missing += [f"{name}: {words}" for name, one in live for words in await asyncio.to_thread(one.hindrances)]
         endpoints = {name: {"model": one.model, "epoch": one.epoch} for name, one in live}
         return _json({"ready": not missing, "missing": missing, "endpoints": endpoints}, 503 if missing else 200)
 

@@ -50,7 +50,10 @@ class Follower:
         self._reporting = asyncio.Lock()
 
     def restore(self) -> None:
-        """Load the last good routes from disk, without anybody's help. A route that can't be loaded is logged and left to ``follow``."""
+        """Load the last good routes from disk, without anybody's help. A route that can't be loaded is logged and left to ``follow``.
+
+        With some, the process can answer at once; without any it waits for the routes before it calls itself ready.
+        """
         for kept in self._kept.last_good():
             route = kept.route
             if kept.closed is not None:
@@ -63,6 +66,7 @@ class Follower:
                 log.warning("the last good route of %s could not be loaded: %s", route.endpoint, error)
             else:
                 self._say(Acknowledgement(route.endpoint, route.epoch, "serving"))
+        self._front.reads_routes = not self._front.live
 
     async def follow(self) -> None:
         """Until cancelled. A Clew that can't be reached changes nothing of what is served."""
@@ -94,6 +98,7 @@ class Follower:
         for endpoint, epoch in (await asyncio.to_thread(backend.call, service.live_epochs)).items():
             if self._is_news(endpoint, epoch):
                 await self._take(await asyncio.to_thread(backend.call, service.whole_route, endpoint, epoch), backend)
+        self._front.reads_routes = False
         await self._tell_closed(backend)
         if self._unsaid or time.monotonic() >= self._next_report:
             await self.report()
