@@ -113,7 +113,11 @@ def test_a_slip_makes_no_endpoint_where_the_project_declares_some(endpoint: Endp
 
 
 def test_serving_a_version_by_hand_asks_its_gate(endpoint: Endpoint, sqlite_backend: LocalBackend) -> None:
-    declare(sqlite_backend, GateDefinition("fair", "late", "training", FunctionRef("gates", "fair", "gates.py")), EndpointDefinition("late", "late"))
+    declare(
+        sqlite_backend,
+        GateDefinition("fair", "late", "training", FunctionRef("gates", "fair", "gates.py")),
+        EndpointDefinition("late", "late"),
+    )
     refused = run(sqlite_backend, "serve", "late@2", "--port", "0")
     assert refused.returncode == 1
     words = " ".join(refused.stderr.split())
