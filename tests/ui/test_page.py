@@ -1,10 +1,16 @@
 """The page against a running server: what a person sees, clicks and types."""
 
+import json
 import re
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
+
+from clew.catalog.schema import DefinitionDraft
+from clew.catalog.service import apply_definitions
+from clew.definitions import FunctionRef, ModelDefinition, definition_digest, to_document
+from clew.tracking import recording
 
 pytestmark = pytest.mark.browser
 
@@ -246,3 +252,24 @@ def test_what_was_refused_is_no_failure_of_the_endpoint(page: Page, server, stor
 def test_the_page_has_a_command_that_asks_the_endpoint(page: Page, server, story) -> None:
     page.goto("endpoints/late")
     expect(page.get_by_text(f"curl {server.serving_url}/endpoints/late/predict -H 'content-type: application/json' -d")).to_be_visible()
+
+
+def test_a_runs_code_opens_at_the_function_that_made_the_model(page: Page, server, story) -> None:
+    backend = server.backend()
+    much = [f"x{number} = {number}" for number in range(300)]
+    lines = ["import clew", *much, "@clew.model(training)", "def late(training):", "    return 1", *much]
+    source = "\n".join(lines).encode()
+    files = [{"path": path, "digest": backend.upload(text).digest, "size_bytes": len(text)} for path, text in
+             (("airport.py", source), ("a_script.py", b"import airport"))]  # fmt: skip
+    manifest = backend.upload(json.dumps({"files": files}).encode())
+    definition = ModelDefinition("late", "training", {}, None, None, False, FunctionRef("airport", "late", "airport.py"))
+    draft = DefinitionDraft("model", "late", definition_digest(definition), to_document(definition))
+    backend.call(apply_definitions, [draft], source=manifest.digest)
+    run = recording.begin(backend, title="late trial 1", experiment="late", source=manifest.digest, capture=False)
+    run.finish()
+    page.goto(f"runs/{run.id}?tab=code")
+    expect(page.locator("mark")).to_contain_text("def late(training):")
+    expect(page.locator("mark")).to_be_in_viewport()
+    page.get_by_role("link", name="a_script.py").click()
+    expect(page.get_by_text("import airport")).to_be_visible()
+    expect(page.locator("mark")).to_have_count(0)

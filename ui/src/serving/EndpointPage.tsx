@@ -144,13 +144,14 @@ function Curl({ status }: { status: Schemas["EndpointStatus"] }) {
   const project = useProject();
   const { name } = status.endpoint;
   const server = useServer();
-  const last = useRead("/api/v1/projects/{project}/endpoints/{name}/answers", { project, name, limit: 1 });
+  const last = useRead("/api/v1/projects/{project}/endpoints/{name}/answers", { project, name, limit: 50 });
+  const whole = last.data?.items.find((answer) => answer.error === null);
   const url = status.processes.find((process) => process.alive)?.url ?? server.data?.serving_url;
   if (!url || !last.isSuccess) return null;
   return (
     <div style={{ marginTop: 12 }}>
       <span className="third">Ask it: </span>
-      <Command>{curlOf(url, name, last.data.items[0]?.row as Record<string, unknown> | undefined, status.route.document.fields)}</Command>
+      <Command>{curlOf(url, name, whole?.row as Record<string, unknown> | undefined, status.route.document.fields)}</Command>
     </div>
   );
 }
