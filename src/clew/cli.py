@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "endpoints": ("clew.serving.commands", "List endpoints and what they serve."),
     "performance": ("clew.monitoring.commands", "Measure how an endpoint did, on labels that have come."),
     "skew": ("clew.monitoring.commands", "Recompute what an endpoint was asked, and say what differs."),
+    "shadow": ("clew.monitoring.commands", "Hold a version against what people or another system decided."),
     "monitors": ("clew.monitoring.commands", "List monitors and what they found, or look."),
     "alerts": ("clew.monitoring.commands", "List alerts; acknowledge, silence or resolve one."),
     "rollouts": ("clew.delivery.commands", "List versions on their way behind endpoints."),

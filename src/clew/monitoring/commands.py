@@ -1,7 +1,8 @@
-"""``clew performance``, ``skew``, ``monitors`` and ``alerts``: what was measured, what is watched, and what waits for somebody."""
+"""``clew performance``, ``skew``, ``shadow``, ``monitors`` and ``alerts``: what was measured, what is watched, and what waits for somebody."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,6 +40,24 @@ def skew(
     from clew.monitoring.measuring import measure_skew
 
     report = measure_skew(current(), endpoint, _instant("--from", start), _instant("--to", end), sample=sample)
+    console.show(report, lambda: str(report))
+
+
+def shadow(
+    version: Annotated[str, typer.Argument(help="A model's version, such as late@3.", autocompletion=console.complete_assets("model"))],
+    decisions: Annotated[Path, typer.Argument(help="A CSV file: the key's columns, and what was decided.")],
+    decision: Annotated[str | None, typer.Option(help="The column of yes and no, or of probabilities; the only other one else.")] = None,
+    margin: Annotated[float, typer.Option(help="What may be lost and still be no worse: a share of decisions, or nats.")] = 0.01,
+    threshold: Annotated[float | None, typer.Option(help="The score from which it says yes; as often as they did else.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="The endpoint that the report is kept with; the model's else.")] = None,
+) -> None:
+    """Hold a version against what people, or another system, decided about the same rows; the report is kept."""
+    from clew.monitoring.shadowing import shadow as run
+    from clew.serving.commands import endpoint_of
+
+    backend = current()
+    name = endpoint_of(backend, version.partition("@")[0], endpoint)
+    report = run(backend, version, decisions, name, column=decision, margin=margin, threshold=threshold)
     console.show(report, lambda: str(report))
 
 
@@ -164,6 +183,7 @@ def _show(alert: Alert) -> None:
 COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "performance": performance,
     "skew": skew,
+    "shadow": shadow,
     "monitors": monitors,
     "alerts": alerts,
 }

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from clew.monitoring.decisions import Contest
 from clew.monitoring.performance import Performance
+from clew.pipelines.comparison import unit_of
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
-    "Alert", "FeatureSkew", "Monitor", "MonitorKind", "MonitorLook", "PerformanceReport", "Report", "SkewReport", "Word", "alert_deliveries",
+    "Alert", "FeatureSkew", "Monitor", "MonitorKind", "MonitorLook", "PerformanceReport", "Report", "ShadowReport", "SkewReport", "Word", "alert_deliveries",
     "alerts", "monitor_looks", "monitoring_reports",
 ]  # fmt: skip
 
@@ -185,15 +187,67 @@ class SkewReport:
 
 
 @dataclass(frozen=True)
+class ShadowReport:
+    """A version against what people, or another system, ``decided`` about rows that both know, as of the project's event time ``at``.
+
+    Of the ``given`` decisions, ``unknown`` have a key that is in no dataset, ``seen`` lie in what the version was trained on, ``waiting``
+    are too young for their label, ``unlabelled`` never got one, and ``unscored`` lack a feature that the version can't do without; the
+    others are the contest's rows. ``reason`` says why nothing can be said in spite of enough of them.
+    """
+
+    endpoint: str
+    version: str
+    source: str
+    decided: str
+    given: int
+    unknown: int
+    seen: int
+    waiting: int
+    unlabelled: int
+    unscored: int
+    block: str
+    contest: Contest
+    reason: str
+    at: datetime
+
+    def __str__(self) -> str:
+        """The word, with its interval, unit and count."""
+        found = self.contest
+        counts = f"{found.blocks} {unit_of(self.block)}, {found.rows:,} rows"
+        left = [
+            f"{number:,} {what}"
+            for number, what in (
+                (self.unknown, "with a key that is nowhere"), (self.seen, "that it was trained on"), (self.waiting, "wait for labels"),
+                (self.unlabelled, "got none"), (self.unscored, "lack a feature"),
+            )
+            if number
+        ]  # fmt: skip
+        rest = f"; of {self.given:,} decisions {', '.join(left)}" if left else ""
+        if self.reason:
+            return f"{found.word}: {self.reason} ({counts}){rest}"
+        if found.difference is None or found.theirs is None or found.ours is None:
+            return f"{found.word}: {counts}{rest}"
+        low, high, level = found.difference.low, found.difference.high, f"{found.difference.level * 100:.0f} %"
+        if found.measure == "log loss":
+            said = f"log loss {found.theirs:.4f} by {self.decided}, {found.ours:.4f} by {self.version}: a gain of {found.difference.estimate:+.4f}"
+            return f"{found.word}: {said}, {level} {low:+.4f} to {high:+.4f} ({counts}){rest}"
+        said = f"{found.theirs * 100:.1f} % of the decisions were wrong, {found.ours * 100:.1f} % by {self.version}"
+        at = "" if found.threshold is None else f" from a score of {found.threshold:.3g} on"
+        points = f"a gain of {found.difference.estimate * 100:+.1f} points, {level} {low * 100:+.1f} to {high * 100:+.1f}"
+        return f"{found.word}: {said}{at}: {points} ({counts}){rest}"
+
+
+@dataclass(frozen=True)
 class Report:
-    """A stored report of either kind."""
+    """A stored report of any kind."""
 
     id: int
     endpoint: str
-    kind: Literal["skew", "performance"]
+    kind: Literal["skew", "performance", "shadow"]
     at: datetime
     performance: PerformanceReport | None = None
     skew: SkewReport | None = None
+    shadow: ShadowReport | None = None
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from clew.catalog import service as catalog
 from clew.clock import wall_now
 from clew.errors import Invalid
 from clew.feature_store.schema import TrainingSetDetails
+from clew.identifiers import check_slug
 from clew.monitoring import alerts, looking
 from clew.monitoring.outcomes import with_labels
 from clew.monitoring.performance import measure
-from clew.monitoring.schema import PerformanceReport, Report, SkewReport, monitoring_reports
+from clew.monitoring.schema import PerformanceReport, Report, ShadowReport, SkewReport, monitoring_reports
 from clew.operations import Context, Page, operation
 from clew.serving.answers import all_answers
 from clew.serving.routing import endpoint_row, get_route
@@ -22,7 +23,7 @@ from clew.storage.events import emit
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["alerts", "list_reports", "looking", "measure_performance", "record_skew"]
+__all__ = ["alerts", "list_reports", "looking", "measure_performance", "record_shadow", "record_skew"]
 
 _MAX_LIMIT = 200
 
@@ -88,7 +89,15 @@ def record_skew(context: Context, name: str, report: SkewReport) -> Report:
     return _store(context, name, "skew", report)
 
 
-def _store(context: Context, name: str, kind: str, body: PerformanceReport | SkewReport) -> Report:
+@operation("POST /projects/{project}/endpoints/{name}/shadow-reports", permission="monitoring.measure", kind="write")
+def record_shadow(context: Context, name: str, report: ShadowReport) -> Report:
+    """Keep what a client found when it held a version against what others had decided, with the endpoint that would serve it."""
+    check_slug(name, "endpoint's name")
+    emit(context, "shadow.measured", name, {"version": report.version, "word": report.contest.word, "rows": report.contest.rows})
+    return _store(context, name, "shadow", report)
+
+
+def _store(context: Context, name: str, kind: str, body: PerformanceReport | ShadowReport | SkewReport) -> Report:
     row = {"project": context.project, "endpoint": name, "kind": kind, "body": body, "at": wall_now()}
     made = context.db.execute(sa.insert(monitoring_reports).values(**row))
     key = made.inserted_primary_key
@@ -99,6 +108,8 @@ def _store(context: Context, name: str, kind: str, body: PerformanceReport | Ske
 def _as_report(row: Any) -> Report:  # Any: a SQLAlchemy row
     if row.kind == "skew":
         return Report(row.id, row.endpoint, row.kind, row.at, skew=msgspec.convert(row.body, SkewReport))
+    if row.kind == "shadow":
+        return Report(row.id, row.endpoint, row.kind, row.at, shadow=msgspec.convert(row.body, ShadowReport))
     return Report(row.id, row.endpoint, row.kind, row.at, performance=msgspec.convert(row.body, PerformanceReport))
 
 

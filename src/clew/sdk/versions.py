@@ -9,9 +9,12 @@ from clew.catalog.schema import AssetKind, AssetVersion, GateVerdict, LineageGra
 from clew.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from clew.datasets.schema import VersionProfile
+    from clew.monitoring.schema import ShadowReport
     from clew.sdk.runs import RunView
 
 __all__ = ["Version", "get"]
@@ -109,6 +112,36 @@ class Version:
         from clew.registry.loading import load_version
 
         return load_version(self._backend, self._row.name, self._row.number)
+
+    def shadow(
+        self,
+        decisions: "str | Path | pl.DataFrame",
+        *,
+        decision: str | None = None,
+        margin: float = 0.01,
+        threshold: float | None = None,
+        endpoint: str | None = None,
+    ) -> "ShadowReport":
+        """A model's version against what people, or another system, decided about the same rows. The report is kept.
+
+        ``decisions`` is a CSV file or a frame with the training set's key and a column ``decision`` of yes and no, or of probabilities.
+        The version says yes as often as they did, or from a ``threshold`` on. Only rows that it was not trained on and whose labels
+        have matured are judged, by blocks; ``margin`` is what may be lost and still be *no worse*. Raises ``Invalid``.
+        """
+        from pathlib import Path
+
+        from clew.monitoring.shadowing import shadow
+
+        given = Path(decisions) if isinstance(decisions, str) else decisions
+        name = endpoint or self._endpoint()
+        return shadow(self._backend, str(self._row.ref), given, name, column=decision, margin=margin, threshold=threshold)
+
+    def _endpoint(self) -> str:
+        """The endpoint that is declared for the model, or one of its name."""
+        found = [
+            one.name for one in self._backend.call(catalog.list_definitions, "endpoint").items if one.document["model"] == self._row.name
+        ]
+        return min(found, default=self._row.name)
 
 
 def get(reference: str) -> Version:

@@ -10,11 +10,12 @@ from clew.datasets.growth import details_of
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import NotFound, Refused
 from clew.feature_store.schema import TrainingSetDetails, UsedView
-from clew.operations import Context
+from clew.operations import Context, operation
 from clew.registry.schema import ModelVersion
+from clew.registry.service import model_version
 from clew.serving.schema import RequestField, RouteDocument, ServedView
 
-__all__ = ["make", "used_views"]
+__all__ = ["make", "model_document", "used_views"]
 
 
 def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool = True) -> RouteDocument:
@@ -52,6 +53,12 @@ def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool =
         uses=tuple(_with_todays_bounds(context, use) for use in training.views) if bounds else training.views,
         sources=_sources(context, training.views),
     )
+
+
+@operation("GET /projects/{project}/models/{name}/versions/{number}/document", permission="serving.read", kind="read")
+def model_document(context: Context, name: str, number: int) -> RouteDocument:
+    """What a process would need to answer with a version, at an endpoint of the model's name; no route is made."""
+    return make(context, name, model_version(context, name, number))
 
 
 def _training_set(context: Context, found: ModelVersion) -> TrainingSetDetails:

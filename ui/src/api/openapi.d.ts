@@ -774,6 +774,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/endpoints/{name}/shadow-reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep what a client found when it held a version against what others had decided, with the endpoint that would serve it. */
+        post: operations["monitoring.record_shadow"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/endpoints/{name}/skew": {
         parameters: {
             query?: never;
@@ -1038,6 +1055,23 @@ export interface paths {
         };
         /** The version for people: what it is for and made of, how it was judged, what it must not be asked. */
         get: operations["registry.model_card"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{name}/versions/{number}/document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a process would need to answer with a version, at an endpoint of the model's name; no route is made. */
+        get: operations["serving.model_document"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1884,6 +1918,27 @@ export interface components {
             monitor: string | null;
             /** @default UTC */
             zone: string;
+        };
+        /**
+         * Contest
+         * @description Who did better on the same rows. ``difference`` is theirs minus the model's, so that above zero the model is better.
+         *
+         *         ``theirs`` and ``ours`` are shares of wrong decisions, or mean log losses; ``threshold`` the score from which the model says yes,
+         *         ``None`` for scores. *better*: the whole interval lies above zero; *no worse*: above ``-margin``; *worse*: below ``-margin``, or below
+         *         zero; else there is *not enough data yet*, as with fewer than 14 blocks.
+         */
+        Contest: {
+            blocks: number;
+            difference: components["schemas"]["Interval"] | null;
+            margin: number;
+            /** @enum {unknown} */
+            measure: "log loss" | "wrong decisions";
+            ours: number | null;
+            rows: number;
+            theirs: number | null;
+            threshold: number | null;
+            /** @enum {unknown} */
+            word: "better" | "no worse" | "not enough data yet" | "worse";
         };
         /** DatasetDefinition */
         DatasetDefinition: {
@@ -2758,16 +2813,18 @@ export interface components {
         };
         /**
          * Report
-         * @description A stored report of either kind.
+         * @description A stored report of any kind.
          */
         Report: {
             at: string;
             endpoint: string;
             id: number;
             /** @enum {unknown} */
-            kind: "performance" | "skew";
+            kind: "performance" | "shadow" | "skew";
             /** @default null */
             performance: components["schemas"]["PerformanceReport"] | null;
+            /** @default null */
+            shadow: components["schemas"]["ShadowReport"] | null;
             /** @default null */
             skew: components["schemas"]["SkewReport"] | null;
         };
@@ -3018,6 +3075,30 @@ export interface components {
             /** @default null */
             state: string | null;
             url: string;
+        };
+        /**
+         * ShadowReport
+         * @description A version against what people, or another system, ``decided`` about rows that both know, as of the project's event time ``at``.
+         *
+         *         Of the ``given`` decisions, ``unknown`` have a key that is in no dataset, ``seen`` lie in what the version was trained on, ``waiting``
+         *         are too young for their label, ``unlabelled`` never got one, and ``unscored`` lack a feature that the version can't do without; the
+         *         others are the contest's rows. ``reason`` says why nothing can be said in spite of enough of them.
+         */
+        ShadowReport: {
+            at: string;
+            block: string;
+            contest: components["schemas"]["Contest"];
+            decided: string;
+            endpoint: string;
+            given: number;
+            reason: string;
+            seen: number;
+            source: string;
+            unknown: number;
+            unlabelled: number;
+            unscored: number;
+            version: string;
+            waiting: number;
         };
         /**
          * Shift
@@ -5103,6 +5184,46 @@ export interface operations {
             };
         };
     };
+    "monitoring.record_shadow": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    report: components["schemas"]["ShadowReport"];
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "monitoring.record_skew": {
         parameters: {
             query?: never;
@@ -5683,6 +5804,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelCard"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "serving.model_document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteDocument"];
                 };
             };
             /** @description What went wrong */
