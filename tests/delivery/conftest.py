@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by p
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 
 from declaring import START, STEPS, declare
+from small_loans import prepare
 from small_models import register_model_of
 
 from clew.access.service import set_event_time
@@ -22,6 +23,12 @@ from clew.serving import service as serving
 @pytest.fixture
 def register() -> Callable[..., AssetVersion]:
     return register_model_of
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project of loans with a first version behind its endpoint, to copy from."""
+    return prepare(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture

@@ -160,7 +160,9 @@ def _conditions(trigger: Trigger) -> str:
 
 
 def _last(trigger: Trigger) -> str:
-    return trigger.reason if trigger.state == "paused" else trigger.builds[0].outcome if trigger.builds else ""
+    if trigger.state != "active":
+        return trigger.reason + ("; retraining does not improve the model" if trigger.not_improved else "")
+    return trigger.builds[0].outcome if trigger.builds else ""
 
 
 @triggers.command("fire")
@@ -169,7 +171,7 @@ def _fire(name: _Trigger, reason: _Reason = "") -> None:
     from clew.delivery.service import fire_trigger
 
     job = current().call(fire_trigger, name, reason)
-    console.show(job, "a build is under way already" if job is None else f"the build {job.id} of {job.subject} is {job.state}")
+    console.show(job, f"the build {job.id} of {job.subject} is {job.state}")
 
 
 @triggers.command("pause")

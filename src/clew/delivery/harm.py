@@ -3,20 +3,44 @@
 import itertools
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
+from clew.clock import parse_duration
 from clew.definitions import GuardDefinition
 from clew.delivery.schema import Harm, HarmDay
 from clew.monitoring.betting import HarmTest
 from clew.serving.pairs import Pair
 
-__all__ = ["judge_harm"]
+__all__ = ["judge_harm", "next_maturity"]
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local on purpose: blocks are counted by the local clock
+
+
+def next_maturity(after: datetime, *, within: timedelta, block: str, zone: str) -> datetime:
+    """The first time past ``after`` at which a whole block of rows has its labels, or will never have them.
+
+    >>> next_maturity(datetime(2013, 4, 1, 4, tzinfo=UTC), within=timedelta(days=1), block="1d", zone="America/New_York").isoformat()
+    '2013-04-02T04:00:00+00:00'
+    """
+    number = _block_of(after - within, block, zone)
+    end = (_EPOCH + (number + 1) * parse_duration(block)).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    return end + within
+
+
+def _block_of(at: datetime, block: str, zone: str) -> int:
+    import polars as pl
+
+    from clew.feature_store.training_data import block_numbers
+
+    return int(block_numbers(pl.Series([at], dtype=pl.Datetime("us", "UTC")), block, zone)[0])
 
 
 def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zone: str, until: datetime) -> Harm:
     """The harm test over pairs in order of event time, all matured by ``until``.
 
+    Only whole blocks count: labels arrive by outcome, so those of a day of which a part has matured are no fair sample of the day.
     *Worse* when the test has crossed at any row, *safe* when its interval lies below the tolerance, else *not enough data yet*.
     """
     import numpy as np
@@ -28,9 +52,12 @@ def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zon
     assert guard.harm is not None  # the caller asked
     test = HarmTest(tolerance=guard.harm, alpha=guard.alpha)
     daily: list[HarmDay] = []
+    times = pl.Series([pair.event_time for pair in pairs], dtype=pl.Datetime("us", "UTC"))
+    # The local clock goes back once a year; a block that would come twice is one.
+    numbers = np.maximum.accumulate(block_numbers(times, block, zone)) if pairs else np.empty(0, np.int64)
+    numbers = numbers[numbers < _block_of(until, block, zone)]
+    pairs = pairs[: len(numbers)]
     if pairs:
-        times = pl.Series([pair.event_time for pair in pairs], dtype=pl.Datetime("us", "UTC"))
-        numbers = block_numbers(times, block, zone)
         labels = np.array([pair.label for pair in pairs])
         losses = [clipped_log_loss(labels, np.array(scores)) for scores in zip(*((p.champion, p.candidate) for p in pairs), strict=True)]
         differences = losses[1] - losses[0]

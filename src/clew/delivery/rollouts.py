@@ -4,6 +4,7 @@ What serves is decided by the endpoint's route alone; a rollout asks serving to 
 step is safe to repeat: whoever dies between the route and the rollout's row is caught up with by the next look.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,24 +14,28 @@ import sqlalchemy as sa
 
 from clew.catalog import service as catalog
 from clew.clock import parse_duration
-from clew.definitions import EndpointDefinition, RolloutStep, from_document
-from clew.delivery.harm import judge_harm
+from clew.definitions import EndpointDefinition, GuardDefinition, RolloutStep, from_document
+from clew.delivery import triggers
+from clew.delivery.harm import judge_harm, next_maturity
 from clew.delivery.schema import Harm, Rollout, RolloutEvent, RolloutState, rollouts
-from clew.errors import ClewError, Conflict, NotFound
+from clew.errors import ClewError, Conflict, Invalid, NotFound, Refused
 from clew.feature_store.schema import TrainingSetDetails
 from clew.identifiers import new_id
 from clew.operations import Context
 from clew.serving import service as serving
 from clew.serving.pairs import matured_pairs
 from clew.serving.routing import find_endpoint, get_route, routes_of
-from clew.serving.schema import Route
-from clew.storage.events import emit, read_events
+from clew.serving.schema import Route, served_routes
+from clew.storage.events import emit
+from clew.storage.schema import events
 
 __all__ = [
-    "all_open", "begin", "declared", "end", "follow", "get", "listed", "open_rollout", "pause", "progress", "promote", "resume", "until_next_look",
+    "all_open", "begin", "declared", "end", "follow", "get", "is_well", "listed", "open_rollout", "pause", "progress", "promote", "resume", "under_way",
+    "until_next_look", "watch",
 ]  # fmt: skip
 
 _SHORTEST_LOOK = timedelta(hours=1)
+_LONGEST_WAIT = timedelta(days=1)
 _CLEW, _GUARD = "clew", "guard"
 
 
@@ -53,11 +58,13 @@ def get(context: Context, rollout_id: str) -> Rollout:
     return _rollout(row)
 
 
-def listed(context: Context, endpoint: str | None, limit: int) -> list[Rollout]:
-    """Newest first."""
+def listed(context: Context, endpoint: str | None, limit: int, after: "sa.ColumnElement[bool] | None" = None) -> list[Rollout]:
+    """Newest first; of those that ``after`` lets through."""
     query = sa.select(rollouts).where(rollouts.c.project == context.project)
     if endpoint is not None:
         query = query.where(rollouts.c.endpoint == endpoint)
+    if after is not None:
+        query = query.where(after)
     return [_rollout(row) for row in context.db.execute(query.order_by(rollouts.c.started_at.desc(), rollouts.c.id.desc()).limit(limit))]
 
 
@@ -72,24 +79,31 @@ def open_rollout(context: Context, endpoint: str) -> Rollout | None:
     return next((one for one in all_open(context) if one.endpoint == endpoint), None)
 
 
+def under_way(context: Context, model: str) -> list[str]:
+    """A model's rollouts that have not ended, in words."""
+    return [f"{one.reference} is on its way behind {one.endpoint} ({one.state})" for one in all_open(context) if one.model == model]
+
+
 def _rollout(row: Any) -> Rollout:  # Any: a SQLAlchemy row
     columns = {name: row._mapping[name] for name in Rollout.__dataclass_fields__}
     columns["steps"] = msgspec.convert(columns["steps"], tuple[RolloutStep, ...])
     columns["history"] = msgspec.convert(columns["history"], list[RolloutEvent])
     columns["harm"] = None if columns["harm"] is None else msgspec.convert(columns["harm"], Harm)
-    if columns["guard"] is not None:
-        from clew.definitions import GuardDefinition
-
-        columns["guard"] = msgspec.convert(columns["guard"], GuardDefinition)
+    columns["guard"] = None if columns["guard"] is None else msgspec.convert(columns["guard"], GuardDefinition)
     return Rollout(**columns)
 
 
 def until_next_look(context: Context, rollout: Rollout) -> datetime:
-    """When a rollout must be looked at again: at its step's end, and as often as labels mature."""
-    details = _training_set(context, rollout)
-    pace = _SHORTEST_LOOK if details is None else max(_SHORTEST_LOOK, parse_duration(details.label_within))
-    soonest = context.now + pace
-    return soonest if rollout.state == "paused" else min(soonest, max(rollout.step_ends_at, context.now + timedelta(microseconds=1)))
+    """When a rollout must be looked at again: at its step's end, and whenever a whole block of rows has matured for the harm test."""
+    times = [context.now + _LONGEST_WAIT]
+    if rollout.state == "running":
+        # One that is held at its step's end, because a process can't load it, is looked at again after a while.
+        times.append(rollout.step_ends_at if rollout.step_ends_at > context.now else context.now + _SHORTEST_LOOK)
+    details = _training_set(context, rollout) if rollout.guard is not None and rollout.guard.harm is not None else None
+    if details is not None:
+        matures = next_maturity(context.now, within=parse_duration(details.label_within), block=details.block, zone=details.zone)
+        times.append(max(matures, context.now + _SHORTEST_LOOK))
+    return min(times)
 
 
 def _training_set(context: Context, rollout: Rollout) -> TrainingSetDetails | None:
@@ -203,44 +217,84 @@ def follow(context: Context, rollout: Rollout) -> Rollout:
 
 def _closer(context: Context, route: Route) -> tuple[str, datetime | None]:
     """Who closed the candidate that a route is without, and the event time of the row at which a guard did."""
+    where = (events.c.project == context.project, events.c.kind == "candidate.closed", events.c.subject == route.endpoint)
     with context.reading() as inside:
-        for event in read_events(inside, limit=1_000, newest_first=True).items:
-            if event.kind == "candidate.closed" and event.subject == route.endpoint and event.body.get("epoch") == route.epoch:
-                at = event.body.get("event_time")
-                return (_GUARD if event.body.get("by") == "guard" else route.created_by), None if at is None else datetime.fromisoformat(at)
-    return route.created_by, None
+        bodies = inside.db.scalars(sa.select(events.c.body).where(*where).order_by(events.c.sequence.desc()))
+        body: dict[str, Any] = next((body for body in bodies if body.get("epoch") == route.epoch), {})
+    at = body.get("event_time")
+    return (_GUARD if body.get("by") == "guard" else route.created_by), None if at is None else datetime.fromisoformat(at)
+
+
+def is_well(context: Context, rollout: Rollout) -> bool:
+    """Whether its candidate is in the route, and no process says that it can't load it: a cheap look, asked at every step of the clock."""
+    epoch = find_endpoint(context, rollout.endpoint).epoch
+    candidate = get_route(context, rollout.endpoint, epoch).candidate
+    failed = sa.select(served_routes.c.process).where(
+        served_routes.c.project == context.project, served_routes.c.endpoint == rollout.endpoint, served_routes.c.epoch == epoch,
+        served_routes.c.state == "failed",
+    )  # fmt: skip
+    return candidate is not None and candidate.salt == rollout.id and context.db.execute(failed).first() is None
+
+
+def watch(context: Context, rollout: Rollout) -> Rollout:
+    """The rollout after what can happen to it at any time: its route was changed, or no serving process can load its version."""
+    rollout = follow(context, rollout)
+    if not rollout.open:
+        return rollout
+    failed, others = _loading(context, rollout)
+    if not failed or others:
+        return rollout
+    return end(context, rollout, f"no serving process could load it: {failed[0]}", _GUARD)
 
 
 def progress(context: Context, rollout: Rollout) -> Rollout:
     """Judge harm on the labels that have matured, and take the next step when this one's time is over."""
-    rollout = follow(context, rollout)
+    rollout = watch(context, rollout)
     if not rollout.open:
         return rollout
     harm = _harm(context, rollout)
     if harm is not None:
-        rollout = replace(rollout, harm=harm)
-        context.run_write(lambda inside: _write(inside, rollout))
+        rollout = _changed(context, rollout, lambda fresh: replace(fresh, harm=harm))
         if harm.word == "worse":
-            mean = harm.mean or 0.0
-            counted = f"{harm.blocks} {harm.unit}, {harm.rows:,} rows"
-            return end(
-                context, rollout, f"worse: its log loss is higher by {mean:.3f} nats, where {harm.tolerance:g} may be ({counted})", _GUARD
-            )
-    if rollout.state == "paused" or context.now < rollout.step_ends_at:
+            return end(context, rollout, _harm_words(harm), _GUARD)
+    if not rollout.open or rollout.state == "paused" or context.now < rollout.step_ends_at:
         return rollout
-    failed = _failed_loading(context, rollout)
-    if failed is not None:
-        return end(context, rollout, f"no serving process could load it: {failed}", _GUARD)
+    failed, _ = _loading(context, rollout)
+    if failed:  # to let it answer more would be to let processes answer by different versions
+        return _held(context, rollout, f"held: a serving process can't load it: {failed[0]}")
+    try:
+        return _take_next_step(context, rollout)
+    except (Refused, Invalid, NotFound) as error:  # a gate was added, or somebody has marked the version: it may not be served any more
+        return end(context, rollout, f"it may not go on: {error.message}", _CLEW)
+
+
+def _take_next_step(context: Context, rollout: Rollout) -> Rollout:
     if rollout.step + 1 == len(rollout.steps):
+        harm = rollout.harm
         words = "" if harm is None else f"; harm: {harm.word}, {harm.blocks} {harm.unit}, {harm.rows:,} rows"
         return promote(context, rollout, f"every step is over{words}", _CLEW)
-    following = replace(
-        rollout, step=rollout.step + 1, step_ends_at=rollout.step_ends_at + parse_duration(rollout.steps[rollout.step + 1].duration)
-    )
+    step = rollout.step + 1
+    # Its time counts from now: after a while in which nobody looked, the next step has its whole time before it all the same.
+    ends_at = context.now + parse_duration(rollout.steps[step].duration)
+    following = replace(rollout, step=step, step_ends_at=ends_at)
     _ask_serving(context, following)
-    following = _noted(following, context, _step_words(following), _CLEW)
-    context.run_write(lambda inside: _write(inside, following))
-    return following
+
+    def take(fresh: Rollout) -> Rollout:
+        if fresh.step != rollout.step:  # another driver has taken it
+            return fresh
+        return _noted(replace(fresh, step=step, step_ends_at=ends_at), context, _step_words(following), _CLEW)
+
+    return _changed(context, rollout, take)
+
+
+def _held(context: Context, rollout: Rollout, reason: str) -> Rollout:
+    """The rollout, with a note of why it does not go on; once for each reason."""
+    return _changed(context, rollout, lambda fresh: fresh if fresh.history[-1].reason == reason else _noted(fresh, context, reason, _CLEW))
+
+
+def _harm_words(harm: Harm) -> str:
+    counted = f"{harm.blocks} {harm.unit}, {harm.rows:,} rows"
+    return f"worse: its log loss is higher by {harm.mean or 0.0:.3f} nats, where {harm.tolerance:g} may be ({counted})"
 
 
 def _harm(context: Context, rollout: Rollout) -> Harm | None:
@@ -260,13 +314,13 @@ def _harm(context: Context, rollout: Rollout) -> Harm | None:
     return judge_harm(pairs, rollout.guard, block=details.block, zone=details.zone, until=until)
 
 
-def _failed_loading(context: Context, rollout: Rollout) -> str | None:
-    """Why no living serving process could load the route; ``None`` when one did, or when there is none at all."""
+def _loading(context: Context, rollout: Rollout) -> tuple[list[str], int]:
+    """What the living serving processes say that can't load the route, and how many others serve the endpoint."""
     with context.reading() as inside:
         status = serving.endpoint_status(inside, rollout.endpoint)
-    alive = [process for process in status.processes if process.alive]
-    failed = [process for process in alive if process.epoch == status.route.epoch and process.state == "failed"]
-    return failed[0].message if alive and len(failed) == len(alive) else None
+    serve = [process for process in status.processes if process.alive and process.epoch is not None]
+    failed = [process.message for process in serve if process.epoch == status.route.epoch and process.state == "failed"]
+    return failed, len(serve) - len(failed)
 
 
 def promote(context: Context, rollout: Rollout, reason: str, by: str) -> Rollout:
@@ -289,42 +343,64 @@ def end(context: Context, rollout: Rollout, reason: str, by: str) -> Rollout:
 
 def pause(context: Context, rollout: Rollout, reason: str) -> Rollout:
     """Stay at the present step; the guard goes on watching."""
-    if rollout.state != "running":
-        raise Conflict(f"the rollout of {rollout.reference} is {rollout.state}; only one that runs can be paused")
-    paused = _noted(replace(rollout, state="paused", paused_at=context.now), context, reason or "paused by hand", context.actor)
-    context.run_write(lambda inside: _write(inside, paused))
-    return paused
+
+    def change(fresh: Rollout) -> Rollout:
+        if fresh.state != "running":
+            raise Conflict(f"the rollout of {fresh.reference} is {fresh.state}; only one that runs can be paused")
+        paused = replace(fresh, state="paused", paused_at=context.now)
+        return _noted(paused, context, reason or "paused by hand", context.actor)
+
+    return _changed(context, rollout, change)
 
 
 def resume(context: Context, rollout: Rollout, reason: str) -> Rollout:
     """Go on with the present step: its end moves by as long as the pause was."""
-    if rollout.state != "paused" or rollout.paused_at is None:
-        raise Conflict(f"the rollout of {rollout.reference} is {rollout.state}; only one that is paused can go on")
-    moved = rollout.step_ends_at + (context.now - rollout.paused_at)
-    running = replace(rollout, state="running", paused_at=None, step_ends_at=moved)
-    running = _noted(running, context, reason or "resumed by hand", context.actor)
-    context.run_write(lambda inside: _write(inside, running))
-    return running
+
+    def change(fresh: Rollout) -> Rollout:
+        if fresh.state != "paused" or fresh.paused_at is None:
+            raise Conflict(f"the rollout of {fresh.reference} is {fresh.state}; only one that is paused can go on")
+        moved = fresh.step_ends_at + (context.now - fresh.paused_at)
+        running = replace(fresh, state="running", paused_at=None, step_ends_at=moved)
+        return _noted(running, context, reason or "resumed by hand", context.actor)
+
+    return _changed(context, rollout, change)
 
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _ended(context: Context, rollout: Rollout, state: RolloutState, reason: str, by: str) -> Rollout:
-    ended = _noted(replace(rollout, state=state, ended_at=context.now), context, reason, by)
+def _changed(context: Context, rollout: Rollout, change: Callable[[Rollout], Rollout]) -> Rollout:
+    """The rollout as it stands now, changed, in one transaction: a person and the driver may both be at it. One that has ended stays."""
 
-    def write(inside: Context) -> None:
-        if not get(inside, rollout.id).open:  # somebody else was quicker, with the same news
-            return
+    def write(inside: Context) -> Rollout:
+        fresh = get(inside, rollout.id)
+        if not fresh.open:
+            return fresh
+        changed = change(fresh)
+        if changed != fresh:
+            _write(inside, changed)
+        return changed
+
+    return context.run_write(write)
+
+
+def _ended(context: Context, rollout: Rollout, state: RolloutState, reason: str, by: str) -> Rollout:
+    def write(inside: Context) -> Rollout:
+        fresh = get(inside, rollout.id)
+        if not fresh.open:  # somebody else was quicker, with the same news
+            return fresh
+        ended = _noted(replace(fresh, state=state, ended_at=context.now), context, reason, by)
         _write(inside, ended)
         if state == "rolled back" and by == _GUARD:
             catalog.mark_version(inside, rollout.model, rollout.number, "rejected", f"rolled back from {rollout.endpoint}: {reason}")
         body = {"rollout": rollout.id, "version": rollout.reference, "state": state, "reason": reason, "by": by}
         emit(inside, "rollout.ended", rollout.endpoint, body)
+        for definition in triggers.declared_triggers(inside).values():
+            if definition.build == rollout.model:
+                triggers.weigh(inside, definition)
+        return ended
 
-    context.run_write(write)
-    with context.reading() as inside:
-        return get(inside, rollout.id)
+    return context.run_write(write)
 
 
 def _noted(rollout: Rollout, context: Context, reason: str, by: str) -> Rollout:

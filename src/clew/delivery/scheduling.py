@@ -18,17 +18,19 @@ from clew.catalog import service as catalog
 from clew.clock import wall_now
 from clew.definitions import MonitorDefinition, TriggerDefinition, from_document
 from clew.delivery import rollouts, triggers
-from clew.delivery.schema import Advance, Rollout, schedules
-from clew.errors import Conflict
+from clew.delivery.schema import Advance, schedules
+from clew.errors import ClewError, Conflict, Unavailable
 from clew.monitoring.due import next_look
 from clew.monitoring.looking import look
 from clew.operations import Context
 from clew.serving import service as serving
 from clew.serving.routing import find_endpoint, get_route
 from clew.storage import jobs as queue
+from clew.storage.events import emit
 
 __all__ = ["advance", "reconcile"]
 
+_MOST_COUNTED = 100
 _ORDER = {"rollout": 0, "look": 1, "cron": 2}
 
 
@@ -45,11 +47,12 @@ def advance(context: Context, to: datetime) -> Advance:
         raise Conflict(f"event time of {project.slug!r} is {now.isoformat()} already and only moves forwards")
     context = replace(context, now=now)
     context.run_write(reconcile)
-    _follow_routes(context)
     while True:
         waiting = _waiting(context) if replays else ()
         if waiting:
             return Advance(context.now, waiting)
+        if _watch_rollouts(context):
+            continue  # a route has changed, and serving processes take it up at this time
         due = _next(context, to)
         if due is None:
             return Advance(_move(context, to) if replays else to, ())
@@ -57,40 +60,50 @@ def advance(context: Context, to: datetime) -> Advance:
         context = replace(context, now=max(at, context.now))
         if replays:
             _move(context, context.now)
-        _do(context, kind, subject)
+        _do(context, kind, subject, at)
 
 
-def _follow_routes(context: Context) -> None:
-    """End the rollouts whose candidate has left its route by a guard's word or a person's, without waiting for their next look."""
+def _watch_rollouts(context: Context) -> bool:
+    """End the rollouts whose candidate has left its route by a guard's word or a person's, or can't be loaded; whether there were any.
+
+    That is not left to their next look.
+    """
     with context.reading() as inside:
-        left = [one for one in rollouts.all_open(inside) if not _is_tried(inside, one)]
-    for rollout in left:
-        rollouts.follow(context, rollout)
-
-
-def _is_tried(context: Context, rollout: Rollout) -> bool:
-    candidate = get_route(context, rollout.endpoint, find_endpoint(context, rollout.endpoint).epoch).candidate
-    return candidate is not None and candidate.salt == rollout.id
+        suspects = [one for one in rollouts.all_open(inside) if not rollouts.is_well(inside, one)]
+    ended = [one for one in suspects if not rollouts.watch(context, one).open]
+    return bool(ended)
 
 
 def reconcile(context: Context) -> None:
-    """Give everything that is declared its place in the schedule, and take what is gone out of it."""
-    named: dict[tuple[str, str], Callable[[], datetime | None]] = {}
-    named |= {("cron", name): functools.partial(triggers.next_time, one, context.now) for name, one in _on_cron(context).items()}
-    named |= {("look", name): functools.partial(_next_look, context, one) for name, one in _monitors(context).items()}
-    named |= {("rollout", one.id): functools.partial(rollouts.until_next_look, context, one) for one in rollouts.all_open(context)}
-    there = {(row.kind, row.subject) for row in context.db.execute(sa.select(schedules).where(schedules.c.project == context.project))}
-    for kind, subject in there - named.keys():
+    """Give everything that is declared its place in the schedule, and take what is gone out of it.
+
+    A next time is looked up only for what has none, or was declared otherwise when it was looked up.
+    """
+    wanted: dict[tuple[str, str], tuple[str, Callable[[], datetime | None]]] = {}
+    for one in catalog.list_definitions(context, "trigger").items:
+        trigger = from_document(one.document)
+        if isinstance(trigger, TriggerDefinition) and any(condition.kind == "cron" for condition in trigger.conditions):
+            wanted["cron", one.name] = (one.digest, functools.partial(triggers.next_time, trigger, context.now))
+    for one in catalog.list_definitions(context, "monitor").items:
+        monitor = from_document(one.document)
+        if isinstance(monitor, MonitorDefinition):
+            wanted["look", one.name] = (one.digest, functools.partial(_next_look, context, monitor))
+    for rollout in rollouts.all_open(context):
+        reckoned_from = f"{rollout.state} until {rollout.step_ends_at.isoformat()}"
+        wanted["rollout", rollout.id] = (reckoned_from, functools.partial(rollouts.until_next_look, context, rollout))
+    mine = sa.select(schedules).where(schedules.c.project == context.project)
+    there = {(row.kind, row.subject): row for row in context.db.execute(mine)}
+    for kind, subject in there.keys() - wanted.keys():
         context.db.execute(_one(sa.delete(schedules), context, kind, subject))
-    for kind, subject in named.keys() - there:
-        at = named[kind, subject]()
-        if at is not None:
-            context.db.execute(sa.insert(schedules).values(project=context.project, kind=kind, subject=subject, next_at=at))
-
-
-def _on_cron(context: Context) -> dict[str, TriggerDefinition]:
-    found = triggers.declared_triggers(context)
-    return {name: one for name, one in found.items() if any(condition.kind == "cron" for condition in one.conditions)}
+    for (kind, subject), (reckoned_from, next_time) in wanted.items():
+        known = there.get((kind, subject))
+        if known is None:
+            row = {"project": context.project, "kind": kind, "subject": subject, "reckoned_from": reckoned_from}
+            context.db.execute(sa.insert(schedules).values(**row, next_at=next_time()))
+        elif known.reckoned_from != reckoned_from:
+            # What was due before the change is done before it counts.
+            at = known.next_at if known.next_at <= context.now else next_time()
+            context.db.execute(_one(sa.update(schedules), context, kind, subject).values(next_at=at, reckoned_from=reckoned_from))
 
 
 def _waiting(context: Context) -> tuple[str, ...]:
@@ -117,17 +130,23 @@ def _move(context: Context, to: datetime) -> datetime:
     return to
 
 
-def _do(context: Context, kind: str, subject: str) -> None:
-    """One thing that is due now, and its next time. The effect comes first: what dies in between is done again."""
-    following = {"rollout": _rollout, "look": _look, "cron": _cron}[kind](context, subject)
+def _do(context: Context, kind: str, subject: str, at: datetime) -> None:
+    """One thing that is due at ``at``, and its next time. The effect comes first, where it is no single transaction with it: what dies in
+    between is done again, and each effect is safe to repeat."""
+    if kind == "cron":
+        context.run_write(lambda inside: _cron(inside, subject, at))
+        return
+    following = {"rollout": _rollout, "look": _look}[kind](context, subject)
+    context.run_write(lambda inside: _put_off(inside, kind, subject, at, following))
 
-    def write(inside: Context) -> None:
-        if following is None:
-            inside.db.execute(_one(sa.delete(schedules), inside, kind, subject))
-        else:
-            inside.db.execute(_one(sa.update(schedules), inside, kind, subject).values(next_at=following))
 
-    context.run_write(write)
+def _put_off(context: Context, kind: str, subject: str, at: datetime, following: datetime | None) -> None:
+    """Unless another driver has done so."""
+    was_due = schedules.c.next_at == at
+    if following is None:
+        context.db.execute(_one(sa.delete(schedules), context, kind, subject).where(was_due))
+    else:
+        context.db.execute(_one(sa.update(schedules), context, kind, subject).where(was_due).values(next_at=following))
 
 
 def _rollout(context: Context, rollout_id: str) -> datetime | None:
@@ -146,35 +165,45 @@ def _look(context: Context, name: str) -> datetime | None:
         monitor = _monitors(inside).get(name)
     if monitor is None:
         return None
-    look(context, name)
+    try:
+        look(context, name)
+    except (Conflict, Unavailable):  # it passes: the same look is made again
+        raise
+    except ClewError as error:  # one monitor that can't look must not hold up the project; what it owes it looks at the next time
+        reason = error.message
+        context.run_write(lambda inside: emit(inside, "monitor.failed", name, {"reason": reason}))
 
-    def listen(inside: Context) -> None:
+    def listen(inside: Context) -> datetime:
         for definition in triggers.declared_triggers(inside).values():
-            cause = triggers.hear(inside, definition)
-            if cause is not None:
-                triggers.fire(inside, definition, cause, _busy(inside, definition.build))
-
-    context.run_write(listen)
-    with context.reading() as inside:
+            heard = triggers.hear(inside, definition)
+            if heard is not None:
+                triggers.weigh(inside, definition)
+                triggers.fire(inside, definition, heard.words, rollouts.under_way(inside, definition.build), heard=heard)
         return _next_look(inside, monitor)
 
-
-def _cron(context: Context, name: str) -> datetime | None:
-    def write(inside: Context) -> datetime | None:
-        definition = triggers.declared_triggers(inside).get(name)
-        if definition is None:
-            return None
-        triggers.fire(inside, definition, "schedule", _busy(inside, definition.build))
-        return triggers.next_time(definition, context.now)
-
-    return context.run_write(write)
+    return context.run_write(listen)
 
 
-def _busy(context: Context, model: str) -> list[str]:
-    """Rollouts of a model that are under way, in words."""
-    return [
-        f"{one.reference} is on its way behind {one.endpoint} ({one.state})" for one in rollouts.all_open(context) if one.model == model
-    ]
+def _cron(context: Context, name: str, at: datetime) -> None:
+    """A trigger's cron time: the build is asked for and the next time is set in one transaction, so that no time fires twice."""
+    if context.db.execute(_one(sa.select(schedules), context, "cron", name).where(schedules.c.next_at == at)).first() is None:
+        return  # another driver was quicker
+    definition = triggers.declared_triggers(context).get(name)
+    if definition is not None:
+        _say_missed(context, definition, at)
+        triggers.fire(context, definition, "schedule", rollouts.under_way(context, definition.build))
+    _put_off(context, "cron", name, at, None if definition is None else triggers.next_time(definition, context.now))
+
+
+def _say_missed(context: Context, definition: TriggerDefinition, at: datetime) -> None:
+    """Times that passed while no server looked, on the wall clock: one build makes up for all of them."""
+    missed = 0
+    following = triggers.next_time(definition, at)
+    while following is not None and following <= context.now and missed < _MOST_COUNTED:
+        missed, following = missed + 1, triggers.next_time(definition, following)
+    if missed:
+        counted = f"{missed}{' or more' if missed == _MOST_COUNTED else ''} of its times"
+        triggers.skip(context, definition, "schedule", f"{counted} passed while no server ran; one build makes up for them")
 
 
 def _monitors(context: Context) -> dict[str, MonitorDefinition]:

@@ -23,9 +23,11 @@ schedules = sa.Table(
     sa.Column("kind", sa.String(16), primary_key=True),
     sa.Column("subject", _NAME, primary_key=True),
     sa.Column("next_at", Instant, nullable=False),
+    sa.Column("reckoned_from", sa.String(128), nullable=False),
     sa.Index("ix_schedules_next", "project", "next_at"),
 )
-"""When something is due next, in event time: a ``rollout``'s check, a monitor's ``look``, a trigger's ``cron``."""
+"""When something is due next, in event time: a ``rollout``'s check, a monitor's ``look``, a trigger's ``cron``.
+``reckoned_from`` is what ``next_at`` follows from: the digest of a definition, or how a rollout stands."""
 
 rollouts = sa.Table(
     "rollouts",
@@ -61,14 +63,15 @@ trigger_states = sa.Table(
     sa.Column("name", _NAME, primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("barren", sa.Integer, nullable=False),
+    sa.Column("since", Instant, nullable=True),
     sa.Column("last_look", sa.BigInteger, nullable=False),
     sa.Column("changed_at", Instant, nullable=False),
 )
-"""``barren`` counts retrainings in a row that brought nothing; ``last_look`` is the newest look that the trigger has heard of."""
+"""``since`` is the event time from which its builds count, the last time that a person resumed it; ``last_look`` is the newest look that
+it has heard of."""
 
 RolloutState = Literal["running", "paused", "promoted", "rolled back", "superseded"]
-TriggerState = Literal["active", "paused"]
+TriggerState = Literal["active", "on schedule", "paused"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Trigger:
-    """A trigger as it stands: ``next_at`` is its next cron time, ``builds`` what it has brought, newest first."""
+    """A trigger as it stands: ``next_at`` is its next cron time, ``builds`` what it has brought, newest first.
+
+    One that is *on schedule* listens to no monitor any more. ``barren`` counts retrainings in a row that brought nothing, and
+    ``not_improved`` says of ``model`` that retraining has turned out not to improve it.
+    """
 
     name: str
     model: str
@@ -173,6 +180,7 @@ class Trigger:
     barren: int
     next_at: datetime | None
     builds: list[Build]
+    not_improved: bool = False
 
 
 @dataclass(frozen=True)

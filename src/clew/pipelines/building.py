@@ -91,6 +91,10 @@ class Builder:
             self._source = snapshot(self.backend, self.backend.settings.root)
         return self._source
 
+    def use_source(self, source: "SourceSnapshot") -> None:
+        """Build from a snapshot that was taken before and unpacked here, instead of taking one."""
+        self._source = source
+
     def executor(self) -> Executor:
         """Where this build's fits run; opened by the first that needs it, and closed when the build ends."""
         if self._executor is None:

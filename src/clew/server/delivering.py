@@ -3,10 +3,13 @@
 import contextlib
 import logging
 import os
-import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from clew.access import service as access
@@ -26,13 +29,14 @@ _POLL_SECONDS = 0.1
 _ADVANCE_SECONDS = 1.0
 _RENEW_SECONDS = 5.0
 _END_SECONDS = 10.0
-_TAIL = 4_000
+_TAIL = 3_500
 _log = logging.getLogger("clew.server.delivery")
 
 
 class Delivery:
     """Two threads: one moves the event time of projects on the wall clock, one works on jobs. ``stop`` ends the worker that runs;
-    its job is taken up by the next server."""
+    its job is given back, and the next server takes it up. So it does after ``kill -9``: then the worker ends by itself.
+    """
 
     def __init__(self, backend: LocalBackend, url: str) -> None:
         self._backend = backend
@@ -54,77 +58,97 @@ class Delivery:
             if thread.is_alive():
                 thread.join(timeout_seconds)
 
-    def _repeat(self, perform: "object", seconds: float) -> None:
-        assert callable(perform)
+    def _repeat(self, perform: Callable[[], None], seconds: float) -> None:
         while not self._stopping.wait(seconds):
-            try:
+            with _said_of("all projects"):
                 perform()
-            except ClewError as error:
-                _log.warning("delivery stands still: %s", error.message)
-            except Exception:  # a defect must not end the loop; the log has the traceback
-                _log.exception("delivery stands still")
 
     def _advance(self) -> None:
+        """Each project by itself: one that stands still holds up no other."""
         for project in self._backend.call(access.list_projects).items:
             if project.clock == "wall":
-                scheduling.advance(self._backend.context(project.slug, actor="clew"), wall_now())
+                with _said_of(project.slug):
+                    scheduling.advance(self._backend.context(project.slug, actor="clew"), wall_now())
 
     # ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _work(self) -> None:
         context = self._backend.context(self._backend.project, actor="clew")
+        delivery.end_spent(context)
         job = context.run_write(lambda inside: queue.claim(inside, self._holder, ("build",)))
         if job is None:
             return
-        folder = self._backend.settings.home / "workers" / job.id
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        try:
-            self._run(job, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        # Outside of every project and repository, so that nothing above it is taken for the snapshot's own.
+        with tempfile.TemporaryDirectory(prefix="clew-worker-", ignore_cleanup_errors=True) as folder:
+            self._run(job, Path(folder))
 
     def _run(self, job: Job, folder: Path) -> None:
         _log.info("building", extra={"job": job.id, "model": job.subject, "attempt": job.attempt})
-        log = folder.with_suffix(".log")
+        for name in ("source", "scratch"):
+            (folder / name).mkdir()
+        log = folder / "log"
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "clew.server.worker", job.id, str(job.token)]
-            child = subprocess.Popen(command, cwd=folder, env=self._environment(job, folder), stdout=output, stderr=output)
+            command = [sys.executable, "-m", "clew.server.worker", job.id, str(job.token), "--parent", str(os.getpid())]
+            # A session of its own, so that it can be ended with all the processes that it has started.
+            child = subprocess.Popen(
+                command, cwd=folder / "source", env=self._environment(job, folder), stdout=output, stderr=output, start_new_session=True
+            )
             try:
                 self._wait(child, job)
             finally:
-                if child.poll() is None:
-                    child.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
         if self._stopping.is_set():
-            return  # its lease is this process's, which ends: the next server takes it up
-        if child.returncode != 0:
+            self._say(job, delivery.release_job)
+        elif child.returncode != 0:
             said = log.read_bytes()[-_TAIL:].decode("utf-8", "replace")
             error = f"the worker ended with {child.returncode} before it said what came of the build; the end of its output:\n{said}"
-            self._backend.run(
-                operation_of(delivery.fail_job), {"job_id": job.id, "token": job.token, "error": error, "again": True}, project=job.project
-            )
-        log.unlink(missing_ok=True)
+            self._say(job, delivery.fail_job, error=error, again=True)
 
     def _wait(self, child: "subprocess.Popen[bytes]", job: Job) -> None:
-        """Until the worker ends, or this server does; the lease is renewed meanwhile, and lost only to a person's hand."""
+        """Until the worker ends, or this server does. The lease is renewed meanwhile; who loses it lets the worker end by itself."""
+        renewed = time.monotonic()
         while not self._stopping.is_set():
-            try:
-                child.wait(_RENEW_SECONDS if not self._stopping.is_set() else 0)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_POLL_SECONDS)
                 return
-            except subprocess.TimeoutExpired:
-                values = {"job_id": job.id, "token": job.token}
-                try:
-                    self._backend.run(operation_of(delivery.renew_job), values, project=job.project)
-                except Conflict:  # the worker has said its word and is about to end, or another attempt has the job
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        child.wait(_END_SECONDS)
-                    return
+            if time.monotonic() - renewed < _RENEW_SECONDS:
+                continue
+            renewed = time.monotonic()
+            try:
+                held = self._say(job, delivery.renew_job)
+            except Exception as error:  # a database that is away for a while must not end hours of work
+                _log.warning("the lease of %s could not be renewed: %s", job.id, error)
+                continue
+            if not held:  # the worker has said its word and is about to end, or another attempt has the job
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(_END_SECONDS)
+                return
+
+    def _say(self, job: Job, operation: Callable[..., object], **values: object) -> bool:
+        """Tell the queue of this attempt; ``False`` where the attempt has no word any more."""
+        try:
+            self._backend.run(operation_of(operation), {"job_id": job.id, "token": job.token, **values}, project=job.project)
+        except Conflict:
+            return False
+        return True
 
     def _environment(self, job: Job, folder: Path) -> dict[str, str]:
-        """What a worker gets: the server's address and a token, no address of a database, and a folder of its own."""
-        hidden = ("CLEW_DATABASE_URL", "CLEW_STORAGE_URL", "CLEW_ONLINE_URL", "CLEW_HOME", "CLEW_TOKEN", "CLEW_ALERT_SECRET")
+        """What a worker gets: the server's address and a token, no address of a database or a store, and folders of its own."""
         settings = self._backend.settings
-        kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        own = {"CLEW_URL": self._url, "CLEW_PROJECT": job.project, "CLEW_HOME": str(settings.home / "workers" / "home")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CLEW_", "PG"))}
+        home, scratch = settings.home / "workers", folder / "scratch"
+        own = {"CLEW_URL": self._url, "CLEW_PROJECT": job.project, "CLEW_HOME": str(home), "TMPDIR": str(scratch)}
         return kept | own | ({"CLEW_TOKEN": settings.token} if settings.token else {})
+
+
+@contextlib.contextmanager
+def _said_of(project: str) -> Iterator[None]:
+    """What goes wrong with a project is logged, and ends nothing."""
+    try:
+        yield
+    except ClewError as error:
+        _log.warning("delivery of %s stands still: %s", project, error.message)
+    except Exception:  # a defect must not end the loop; the log has the traceback
+        _log.exception("delivery of %s stands still", project)

@@ -7,7 +7,12 @@ address of a database.
 import argparse
 import json
 import os
+import shutil
+import signal
 import sys
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +24,35 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_LOOK_SECONDS = 0.2
+
 
 def _build(backend: "Backend", model: str, source: str | None, folder: Path) -> "AssetVersion":
     from clew.sdk import declarations, verbs
     from clew.sdk.files import load_files
-    from clew.tracking.source import unpack
+    from clew.settings import load_settings
+    from clew.tracking.source import snapshot, unpack
 
     if source is None:
         raise BuildFailed(f"nothing says which code makes {model}: it was defined without a source snapshot; `clew apply` keeps one")
     unpack(backend, source, folder)
+    backend.settings = load_settings(folder)  # as the snapshot's own pyproject.toml says it; where Clew is stays the environment's word
     load_files(backend.settings)
     if declarations.declared("model", model) is None:
         raise BuildFailed(f"the source snapshot {source} declares no model {model!r}")
-    return verbs.builder().build(model)
+    builder = verbs.builder()
+    builder.use_source(replace(snapshot(backend, folder), digest=source, git=None))
+    return builder.build(model)
+
+
+def _end_with(parent: int, folder: Path) -> None:
+    """End this process, and all that it has started, when the server that started it is gone: the next server begins anew."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
 
 
 def _verdict(backend: "Backend", version: "AssetVersion") -> tuple[str, str]:
@@ -51,9 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m clew.server.worker", description=__doc__)
     parser.add_argument("job")
     parser.add_argument("token", type=int)
+    parser.add_argument("--parent", type=int, help="the server's process; this one ends with it")
     options = parser.parse_args(arguments)
     folder = Path.cwd()
-    # A folder without a pyproject.toml above it is a project's root as it is; the snapshot brings its own.
+    if options.parent is not None:
+        threading.Thread(target=_end_with, args=(options.parent, folder.parent), daemon=True).start()
     from clew.backend import current
     from clew.delivery import service as delivery
 

@@ -15,9 +15,11 @@ def new_holder() -> str:
 
 
 def has_died(holder: str) -> bool:
-    """Whether the process of a holder is known to be gone; ``False`` for one on another machine, of which nothing is known here."""
-    host, pid, started, _ = holder.split(" ")
-    if host != socket.gethostname():
+    """Whether the process of a holder is known to be gone; ``False`` for one on another machine, or with another's way
+    of naming itself, of which nothing is known here."""
+    host, _, told = holder.partition(" ")
+    pid, _, started = told.rpartition(" ")[0].partition(" ")
+    if host != socket.gethostname() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)

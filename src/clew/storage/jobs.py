@@ -4,7 +4,7 @@ A worker that was suspended past its lease finds that its token is stale and kee
 one transaction, so that an effect without its job's end, or the other way round, is never seen.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from clew.operations import Context
 from clew.storage.holders import has_died
 from clew.storage.schema import Job, jobs
 
-__all__ = ["OPEN", "claim", "enqueue", "fail", "find", "finish", "open_jobs", "renew"]
+__all__ = ["OPEN", "at_time", "claim", "enqueue", "fail", "find", "finish", "open_jobs", "release", "renew", "retry", "spent"]
 
 OPEN = ("queued", "running")
 LEASE = timedelta(seconds=30)
@@ -26,10 +26,9 @@ MOST_ATTEMPTS = 3
 
 def enqueue(context: Context, kind: str, subject: str, due_at: datetime, arguments: dict[str, Any]) -> Job:
     """Add a job in the context's transaction; the one that there is for this kind, subject and time already."""
-    where = (jobs.c.project == context.project, jobs.c.kind == kind, jobs.c.subject == subject, jobs.c.due_at == due_at)
-    row = context.db.execute(sa.select(jobs).where(*where)).one_or_none()
-    if row is not None:
-        return _job(row)
+    there = at_time(context, kind, subject, due_at)
+    if there is not None:
+        return there
     job_id = new_id("job")
     made = {
         "id": job_id, "project": context.project, "kind": kind, "subject": subject, "due_at": due_at, "arguments": arguments,
@@ -37,6 +36,20 @@ def enqueue(context: Context, kind: str, subject: str, due_at: datetime, argumen
     }  # fmt: skip
     context.db.execute(sa.insert(jobs).values(**made))
     return find(context, job_id)
+
+
+def at_time(context: Context, kind: str, subject: str, due_at: datetime) -> Job | None:
+    """The job that there is for a kind, a subject and a time."""
+    where = (jobs.c.project == context.project, jobs.c.kind == kind, jobs.c.subject == subject, jobs.c.due_at == due_at)
+    row = context.db.execute(sa.select(jobs).where(*where)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def retry(context: Context, job: Job, arguments: dict[str, Any]) -> Job:
+    """A failed job, queued again with all its attempts before it. Tokens go on rising: no late word of an earlier attempt counts."""
+    assert job.state == "failed"  # the caller looked
+    _set(context, job.id, state="queued", attempt=0, arguments=arguments, error="", ended_at=None, lease_until=None)
+    return find(context, job.id)
 
 
 def find(context: Context, job_id: str) -> Job:
@@ -57,21 +70,44 @@ def open_jobs(context: Context, due_by: datetime | None = None, subject: str | N
     return [_job(row) for row in context.db.execute(query)]
 
 
-def claim(context: Context, worker: str, kinds: Collection[str]) -> Job | None:
-    """The next job of any project, for a lease: one that is queued, or whose worker's lease ran out or whose worker is known to be dead."""
-    query = sa.select(jobs).where(jobs.c.kind.in_(kinds), jobs.c.state.in_(OPEN)).order_by(jobs.c.due_at, jobs.c.id)
-    if not context.database.is_sqlite:
-        query = query.with_for_update(skip_locked=True)
-    for row in context.db.execute(query):
-        if row.state == "running" and row.lease_until > wall_now() and not has_died(row.worker):
-            continue
+def claim(context: Context, worker: str, kinds: Collection[str], project: str | None = None) -> Job | None:
+    """The next job, of any project or of one, for a lease: one that is queued, or whose worker's lease ran out or that is known to be dead."""
+    for row in _abandoned(context, kinds, project):
         if row.attempt >= MOST_ATTEMPTS:
-            _set(context, row.id, state="failed", ended_at=wall_now(), error=row.error or f"its worker died {row.attempt} times")
-            continue
+            continue  # ``spent`` ends it
         lease = wall_now() + LEASE
         _set(context, row.id, state="running", attempt=row.attempt + 1, token=row.token + 1, worker=worker, lease_until=lease)
         return _job(context.db.execute(sa.select(jobs).where(jobs.c.id == row.id)).one())
     return None
+
+
+def spent(context: Context, kinds: Collection[str], project: str | None = None) -> list[Job]:
+    """Jobs that are failed by this call: their last attempt's worker is gone, or has lost its lease, and there is no other."""
+    ended = []
+    for row in _abandoned(context, kinds, project):
+        if row.attempt >= MOST_ATTEMPTS:
+            words = f"its worker died {row.attempt} times, and it is not tried again"
+            _set(context, row.id, state="failed", ended_at=wall_now(), error=f"{words}; before: {row.error}" if row.error else words)
+            ended.append(_job(context.db.execute(sa.select(jobs).where(jobs.c.id == row.id)).one()))
+    return ended
+
+
+def _abandoned(context: Context, kinds: Collection[str], project: str | None) -> Iterator[Any]:  # Any: SQLAlchemy rows
+    """Jobs that nobody works on, by due time."""
+    query = sa.select(jobs).where(jobs.c.kind.in_(kinds), jobs.c.state.in_(OPEN)).order_by(jobs.c.due_at, jobs.c.id)
+    if project is not None:
+        query = query.where(jobs.c.project == project)
+    if not context.database.is_sqlite:
+        query = query.with_for_update(skip_locked=True)
+    for row in context.db.execute(query).all():
+        if row.state == "queued" or row.lease_until <= wall_now() or has_died(row.worker):
+            yield row
+
+
+def release(context: Context, job: Job) -> None:
+    """Give a job back that was not worked on to its end, for no fault of its own: the attempt does not count."""
+    _mine(context, job)
+    _set(context, job.id, state="queued", attempt=job.attempt - 1, lease_until=None)
 
 
 def renew(context: Context, job: Job) -> None:

@@ -101,6 +101,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("subject", sa.String(length=128), nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("reckoned_from", sa.String(length=128), nullable=False),
         sa.PrimaryKeyConstraint("project", "kind", "subject", name=op.f("pk_schedules")),
     )
     op.create_index("ix_schedules_next", "schedules", ["project", "next_at"], unique=False)
@@ -110,7 +111,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("barren", sa.Integer(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=True),
         sa.Column("last_look", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "name", name=op.f("pk_trigger_states")),
