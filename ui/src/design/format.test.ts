@@ -50,4 +50,6 @@ describe("times", () => {
 
 it("retells the server's words with a space before % and times by the page's clock", () => {
   expect(retold("9.4% of rows; the newest is of 2013-05-20 21:00 UTC")).toBe("9.4 % of rows; the newest is of 20 May 2013 21:00 UTC");
+  expect(retold("the newest row is 1,385.5 hours old")).toBe("the newest row is 57.7 days old");
+  expect(retold("the newest row is 48.0 hours old")).toBe("the newest row is 48.0 hours old");
 });

@@ -176,9 +176,15 @@ export function plain(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** The server's words as the page writes them: a space before %, and times by the page's clock. */
+/** Two days and more are not told in hours. */
+function daysOld(hours: number): string | null {
+  return hours > 48 ? `${(hours / 24).toFixed(1).replace(/\.0$/, "")} days old` : null;
+}
+
+/** The server's words as the page writes them: a space before %, long ages in days, and times by the page's clock. */
 export function retold(text: string): string {
   return text
     .replace(/(\d)%/g, "$1 %")
+    .replace(/([\d,]+(?:\.\d+)?) hours old\b/g, (said, hours: string) => daysOld(Number(hours.replaceAll(",", ""))) ?? said)
     .replace(/\b(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d) UTC\b/g, (_, date: string, at: string) => moment(`${date}T${at}:00Z`));
 }

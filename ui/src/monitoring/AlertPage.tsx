@@ -15,7 +15,7 @@ import "./monitoring.css";
 export const alertRoute = createRoute({ getParentRoute: () => projectRoute, path: "alerts/$alert", component: AlertPage });
 
 const MOST = 500;
-const SHOWN_LOOKS = 12;
+const MOST_LOOKS = 200;
 
 /** One alert: what was found, what it means, what a person should do, and the looks behind it. */
 function AlertPage() {
@@ -35,7 +35,12 @@ function AlertPage() {
 function Shown({ alert }: { alert: Alert }) {
   const project = useProject();
   const monitors = useRead("/api/v1/projects/{project}/monitors", { project });
-  const looks = useRead("/api/v1/projects/{project}/monitors/{name}/looks", { project, name: alert.monitor, kind: alert.kind, limit: 60 });
+  const looks = useRead("/api/v1/projects/{project}/monitors/{name}/looks", {
+    project,
+    name: alert.monitor,
+    kind: alert.kind,
+    limit: MOST_LOOKS,
+  });
   const monitor = monitors.data?.items.find((one) => one.name === alert.monitor);
   const since = Date.parse(alert.opened_at);
   const behind = looks.data?.items.filter((look) => Date.parse(look.end) >= since) ?? [];
@@ -62,15 +67,13 @@ function Shown({ alert }: { alert: Alert }) {
               ))}
             </ol>
           </Panel>
-          <Panel title="Which looks saw it?" said="newest first, and two before it opened" flush>
+          <Panel
+            title="Which looks saw it?"
+            said={looks.data?.next_cursor && !before.length ? `of the newest ${MOST_LOOKS}` : "newest first, and two before it opened"}
+            flush
+          >
             <Ready query={looks} what="the looks">
-              {() => (
-                <LooksTable
-                  looks={[...behind.slice(0, SHOWN_LOOKS), ...before]}
-                  more={Math.max(0, behind.length - SHOWN_LOOKS)}
-                  pointed={alert.look}
-                />
-              )}
+              {() => <LooksTable looks={behind} before={before} pointed={alert.look} />}
             </Ready>
           </Panel>
         </div>

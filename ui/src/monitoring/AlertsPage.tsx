@@ -59,39 +59,40 @@ function headline(alerts: readonly Alert[]): string {
 
 export function AlertsTable({ alerts, monitor = true }: { alerts: readonly Alert[]; monitor?: boolean }) {
   return (
-    <table className="ledger">
+    <table className="ledger alerts">
       <thead>
         <tr>
           <th>Alert</th>
           <th>State</th>
           <th>What was found</th>
           {monitor && <th>Monitor</th>}
-          <th>Since</th>
-          <th>Last seen</th>
-          <th>
-            <span className="visually-hidden">What to do</span>
-          </th>
+          <th>Since, and last seen</th>
         </tr>
       </thead>
       <tbody>
         {alerts.map((alert) => (
           <tr key={alert.id}>
-            <td className="nowrap">
+            <td className="cause">
               <Pill tone={WORD_TONES[alert.word]}>{alert.word}</Pill> <AlertLink alert={alert}>{causeOf(alert)}</AlertLink>
             </td>
-            <td className="nowrap">
+            <td className="state">
               <AlertState alert={alert} />
             </td>
-            <td className="wrap second">{retold(alert.summary)}</td>
+            <td className="wrap found second">
+              {retold(alert.summary)}
+              <div className="acts">
+                <AlertActions alert={alert} small />
+              </div>
+            </td>
             {monitor && (
               <td className="nowrap">
                 <MonitorLink name={alert.monitor} />
               </td>
             )}
-            <td className="mono third nowrap">{moment(alert.opened_at)}</td>
-            <td className="mono third nowrap">{moment(alert.last_seen_at)}</td>
-            <td className="nowrap acts">
-              <AlertActions alert={alert} small />
+            <td className="mono third nowrap">
+              {moment(alert.opened_at)}
+              <br />
+              {moment(alert.last_seen_at)}
             </td>
           </tr>
         ))}

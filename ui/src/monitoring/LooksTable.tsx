@@ -1,20 +1,25 @@
 import { Linked } from "../catalog/links";
-import { moment, retold } from "../design/format";
+import { count, moment, retold } from "../design/format";
 import { Pill } from "../design/Pill";
 import { Empty } from "../design/States";
-import { type Look, WORD_TONES } from "./looks";
+import { folded, type Look, WORD_TONES } from "./looks";
 
 interface LooksTableProps {
   looks: readonly Look[];
-  /** How many more there are between the last two groups. */
-  more?: number;
+  /** Looks that stand apart from the others, below them. */
+  before?: readonly Look[];
   /** The look that is meant. */
   pointed?: number;
 }
 
-/** Looks with the window that each is about, its word and what it says. */
-export function LooksTable({ looks, more = 0, pointed }: LooksTableProps) {
-  if (!looks.length) return <Empty title="No look yet">A window is looked at once it has ended and its labels have matured.</Empty>;
+const SHOWN = 12;
+
+/** Looks with the window that each is about, its word and what it says; those in a row that say the same stand in one line. */
+export function LooksTable({ looks, before = [], pointed }: LooksTableProps) {
+  if (!looks.length && !before.length)
+    return <Empty title="No look yet">A window is looked at once it has ended and its labels have matured.</Empty>;
+  const lines = folded(looks);
+  const more = lines.slice(SHOWN).flat().length;
   return (
     <table className="ledger looks">
       <thead>
@@ -26,20 +31,8 @@ export function LooksTable({ looks, more = 0, pointed }: LooksTableProps) {
         </tr>
       </thead>
       <tbody>
-        {looks.map((look) => (
-          <tr key={look.id} aria-selected={look.id === pointed || undefined}>
-            <td className="mono third nowrap">
-              {look.start && `${moment(look.start)} to `}
-              {moment(look.end)}
-            </td>
-            <td className="nowrap">
-              <Linked text={look.source || "–"} />
-            </td>
-            <td className="nowrap">
-              <Pill tone={WORD_TONES[look.word]}>{look.word}</Pill>
-            </td>
-            <td className="wrap second">{retold(look.summary.replace(`${look.word}: `, ""))}</td>
-          </tr>
+        {lines.slice(0, SHOWN).map((line) => (
+          <Line key={line[0]?.id} looks={line} pointed={pointed} />
         ))}
         {more > 0 && (
           <tr>
@@ -48,7 +41,34 @@ export function LooksTable({ looks, more = 0, pointed }: LooksTableProps) {
             </td>
           </tr>
         )}
+        {folded(before).map((line) => (
+          <Line key={line[0]?.id} looks={line} pointed={pointed} />
+        ))}
       </tbody>
     </table>
+  );
+}
+
+/** Looks that say the same, newest first, with what the newest of them says. */
+function Line({ looks, pointed }: { looks: Look[]; pointed: number | undefined }) {
+  const [newest, oldest] = [looks[0], looks.at(-1)];
+  if (!newest || !oldest) return null;
+  const from = oldest.start ?? (looks.length > 1 ? oldest.end : null);
+  return (
+    <tr aria-selected={looks.some((look) => look.id === pointed) || undefined}>
+      <td className="mono third nowrap">
+        {from && `${looks.length > 1 ? "from " : ""}${moment(from)} to `}
+        {looks.length > 1 && <br />}
+        {moment(newest.end)}
+        {looks.length > 1 && `, ${count(looks.length, "look")}`}
+      </td>
+      <td className="nowrap">
+        <Linked text={newest.source || "–"} />
+      </td>
+      <td className="nowrap">
+        <Pill tone={WORD_TONES[newest.word]}>{newest.word}</Pill>
+      </td>
+      <td className="wrap second">{retold(newest.summary.replace(`${newest.word}: `, ""))}</td>
+    </tr>
   );
 }

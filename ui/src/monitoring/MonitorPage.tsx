@@ -55,7 +55,7 @@ function Shown({ monitor }: { monitor: Schemas["Monitor"] }) {
   const newest = new Map(monitor.looks.map((look) => [look.kind, look]));
   return (
     <>
-      <Heading title={conclusion(monitor.looks).text}>
+      <Heading title={conclusion(monitor).text}>
         <b>{monitor.name}</b> watches{" "}
         {monitor.endpoint ? (
           <>
@@ -140,6 +140,7 @@ function Evidence({ kind, looks, newest }: { kind: Kind; looks: readonly Look[];
       return (
         <With summary={newest.summary} word={newest.word}>
           {(newest.figures as unknown as MissingFigures).subjects?.length ? <MissingTable looks={looks} newest={newest} /> : null}
+          <LooksTable looks={looks} />
         </With>
       );
     case "skew":
@@ -149,7 +150,7 @@ function Evidence({ kind, looks, newest }: { kind: Kind; looks: readonly Look[];
         </With>
       );
     case "regret":
-      return <LooksTable looks={looks.slice(0, 12)} more={Math.max(0, looks.length - 12)} />;
+      return <LooksTable looks={looks} />;
   }
 }
 

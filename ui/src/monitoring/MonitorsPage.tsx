@@ -55,7 +55,7 @@ function MonitorsPage() {
                           ))}
                         </span>
                       </td>
-                      <td className="wrap second">{conclusion(monitor.looks).text}</td>
+                      <td className="wrap second">{conclusion(monitor).text}</td>
                       <td className="number">{monitor.alerts ? <Pill tone="bad">{monitor.alerts}</Pill> : 0}</td>
                       <td className="mono third nowrap">
                         {moment(

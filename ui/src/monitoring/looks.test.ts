@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ageSaid, causeOf, conclusion, evidenceByWeek, evidenceSaid, type Look, rateSaid } from "./looks";
+import { ageSaid, causeOf, conclusion, evidenceByWeek, evidenceSaid, folded, type Look, rateSaid } from "./looks";
 
 function look(kind: string, word: string, figures: Record<string, unknown> = {}, source = "late@2"): Look {
   return { kind, word, figures, source } as unknown as Look;
@@ -19,14 +19,33 @@ describe("a monitor's conclusion", () => {
         { feature: "distance", word: "changed" },
       ],
     });
-    expect(conclusion([missing, drift, look("performance", "safe")]).text).toBe("hour, distance changed; origin_weather is missing.");
-  });
-  it("says what was found safe, and nothing of what could not be judged", () => {
-    expect(conclusion([look("performance", "not enough data yet"), look("drift", "safe")]).text).toBe(
-      "Nothing is amiss: nothing has changed.",
+    expect(conclusion({ looks: [missing, drift, look("performance", "safe")], watches: [] }).text).toBe(
+      "hour, distance changed; origin_weather is missing.",
     );
-    expect(conclusion([look("performance", "not enough data yet")]).text).toBe("Not enough data yet.");
-    expect(conclusion([]).text).toBe("It has not looked yet.");
+  });
+  it("says that nothing is amiss once all that is watched was found safe", () => {
+    const looks = [look("drift", "safe"), look("skew", "safe")];
+    expect(conclusion({ looks, watches: ["drift", "skew"] }).text).toBe(
+      "Nothing is amiss: nothing has changed, training and serving agree.",
+    );
+  });
+  it("says else what was looked at, what could not be judged and what was not looked at", () => {
+    const looks = [look("regret", "no worse"), look("skew", "safe")];
+    expect(conclusion({ looks, watches: ["performance", "regret", "drift", "missing", "skew"] }).text).toBe(
+      "Regret and skew: nothing found; performance, drift, missing: not looked yet.",
+    );
+    expect(conclusion({ looks: [look("performance", "not enough data yet"), look("drift", "safe")], watches: [] }).text).toBe(
+      "Drift: nothing found; performance: not enough data yet.",
+    );
+    expect(conclusion({ looks: [look("performance", "not enough data yet")], watches: ["performance"] }).text).toBe("Not enough data yet.");
+    expect(conclusion({ looks: [], watches: ["drift"] }).text).toBe("It has not looked yet.");
+  });
+});
+
+describe("looks in a row", () => {
+  it("stand together while they say the same word of the same version", () => {
+    const looks = [look("missing", "missing"), look("missing", "missing"), look("missing", "safe"), look("missing", "safe", {}, "late@1")];
+    expect(folded(looks).map((line) => line.length)).toEqual([2, 1, 1]);
   });
 });
 

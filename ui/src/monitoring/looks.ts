@@ -105,17 +105,60 @@ export const SHOWN_METRICS: Record<string, string> = { auc: "AUC", log_loss: "Lo
 
 // ── in words ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** A monitor's conclusion: what is amiss first, then what is safe. */
-export function conclusion(looks: readonly Look[]): { amiss: boolean; text: string } {
+const GOOD: readonly Look["word"][] = ["safe", "no worse", "better"];
+
+/** The kinds that a monitor watches by what is known of them: nothing was found, too little could be seen, or nobody has looked. */
+export function lookedAt({
+  looks,
+  watches,
+}: {
+  looks: readonly Look[];
+  watches: readonly Kind[];
+}): Record<"safe" | "few" | "unseen", Kind[]> {
+  const by = new Map(looks.map((look) => [look.kind, look.word]));
+  const of = (fits: (word: Look["word"] | undefined) => boolean) =>
+    KINDS.filter((kind) => (by.has(kind) || watches.includes(kind)) && fits(by.get(kind)));
+  return {
+    safe: of((word) => word !== undefined && GOOD.includes(word)),
+    few: of((word) => word === "not enough data yet"),
+    unseen: of((word) => word === undefined),
+  };
+}
+
+/** What stands open beside what was found: `drift: not enough data yet; missing: not looked yet`. */
+export function unjudgedSaid({ few, unseen }: { few: readonly Kind[]; unseen: readonly Kind[] }): string {
+  return [few.length && `${few.join(", ")}: not enough data yet`, unseen.length && `${unseen.join(", ")}: not looked yet`]
+    .filter(Boolean)
+    .join("; ");
+}
+
+/** A monitor's conclusion: what is amiss first, then what was looked at and what was not. */
+export function conclusion({ looks, watches }: { looks: readonly Look[]; watches: readonly Kind[] }): { amiss: boolean; text: string } {
   const by = new Map(looks.map((look) => [look.kind, look]));
   const amiss = KINDS.flatMap((kind) => {
     const look = by.get(kind);
     return look && ["worse", "missing", "changed"].includes(look.word) ? [amissSaid(look)] : [];
   });
   if (amiss.length) return { amiss: true, text: `${amiss.join("; ")}.` };
-  const safe = KINDS.filter((kind) => ["safe", "no worse", "better"].includes(by.get(kind)?.word ?? ""));
-  if (safe.length) return { amiss: false, text: `Nothing is amiss: ${safe.map((kind) => NAMES[kind]).join(", ")}.` };
-  return { amiss: false, text: looks.length ? "Not enough data yet." : "It has not looked yet." };
+  if (!looks.length) return { amiss: false, text: "It has not looked yet." };
+  const { safe, few, unseen } = lookedAt({ looks, watches });
+  if (safe.length && !few.length && !unseen.length)
+    return { amiss: false, text: `Nothing is amiss: ${safe.map((kind) => NAMES[kind]).join(", ")}.` };
+  if (!safe.length && !unseen.length) return { amiss: false, text: "Not enough data yet." };
+  const open = unjudgedSaid({ few, unseen });
+  const text = safe.length ? `${safe.join(" and ").replace(/ and (?=.* and )/g, ", ")}: nothing found; ${open}` : open;
+  return { amiss: false, text: `${text.charAt(0).toUpperCase()}${text.slice(1)}.` };
+}
+
+/** Looks in the order in which they come, those in a row that say the same word of the same version together. */
+export function folded(looks: readonly Look[]): Look[][] {
+  const found: Look[][] = [];
+  for (const look of looks) {
+    const last = found.at(-1);
+    if (last?.[0] && last[0].kind === look.kind && last[0].word === look.word && last[0].source === look.source) last.push(look);
+    else found.push([look]);
+  }
+  return found;
 }
 
 const NAMES: Record<Kind, string> = {

@@ -7,7 +7,7 @@ import { count, duration, figure, microseconds, moment, percent } from "../desig
 import { AliasPill, Pill, RunStatus, VerdictPill } from "../design/Pill";
 import { Spark } from "../design/Spark";
 import { MonitorLink } from "../monitoring/links";
-import { WORD_TONES } from "../monitoring/looks";
+import { lookedAt, unjudgedSaid, WORD_TONES } from "../monitoring/looks";
 import { judgedOf } from "../registry/judged";
 import { useVerdicts } from "../registry/useVerdicts";
 import type { MissingView } from "../serving/missing";
@@ -218,6 +218,19 @@ function Served({ status }: { status: Schemas["EndpointStatus"] | undefined }) {
   );
 }
 
+/** Safe is what all that is watched was found to be; else which kinds were looked at, and which were not. */
+function LookedAt({ monitor }: { monitor: Schemas["Monitor"] }) {
+  const { safe, few, unseen } = lookedAt(monitor);
+  const open = unjudgedSaid({ few, unseen });
+  if (!open) return safe.length ? <Pill tone="ok">safe</Pill> : null;
+  return (
+    <>
+      {safe.length > 0 && `${safe.join(", ")}: nothing found; `}
+      {open}
+    </>
+  );
+}
+
 function Monitored({ endpoint, monitor }: { endpoint: string | undefined; monitor: Schemas["Monitor"] | undefined }) {
   const { performance, skew } = useReports(endpoint);
   const figures = performance.data?.items[0]?.performance?.figures;
@@ -242,7 +255,7 @@ function Monitored({ endpoint, monitor }: { endpoint: string | undefined; monito
             <Pill tone={WORD_TONES[look.word]}>{look.word}</Pill> {look.word !== look.kind && look.kind}{" "}
           </span>
         ))}
-        {monitor && !amiss.length && monitor.looks.some((look) => look.word === "safe") && <Pill tone="ok">safe</Pill>}
+        {monitor && !amiss.length && <LookedAt monitor={monitor} />}
         {!monitor && compared && <Pill tone={compared.differing ? "bad" : "ok"}>{compared.differing ? "skew" : "no skew"}</Pill>}
       </p>
       <Spark values={days} token="series-2" label="AUC by day" />
