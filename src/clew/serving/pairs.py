@@ -36,11 +36,15 @@ def matured_pairs(context: Context, document: RouteDocument, candidate: int, sin
     details = _training_set(context, document)
     if details is None:
         return []
+    scored = [
+        (record, *scores)
+        for record in records_since(context, document.endpoint, since_epoch)
+        if (scores := _scores(record, document.number, candidate)) is not None and from_micros(record.event_time) <= until
+    ]
+    keys = truths.keys_of(context, details.label_dataset.name, details.key, [record.row for record, *_ in scored])
     found: dict[str, tuple[Record, float, float]] = {}
-    for record in records_since(context, document.endpoint, since_epoch):  # newest first: the first of a key stays
-        scores = _scores(record, document.number, candidate)
-        if scores is not None and from_micros(record.event_time) <= until:
-            found.setdefault(msgspec.json.encode([record.row[name] for name in details.key]).decode(), (record, *scores))
+    for key, one in zip(keys, scored, strict=True):  # newest first: the first of a key stays
+        found.setdefault(key, one)
     ordered = sorted(found.items(), key=lambda item: (item[1][0].event_time, item[0]))
     records = [record for _, (record, _, _) in ordered]
     labels = truths.labels_of(context, details.label_dataset.name, details.label, details.key, [record.row for record in records])

@@ -12,14 +12,14 @@ from clew.catalog import service as catalog
 from clew.catalog.schema import VersionRef
 from clew.clock import from_micros, parse_duration
 from clew.datasets.growth import details_of
-from clew.datasets.rows import RowReader, to_frame
+from clew.datasets.rows import ReadRow, RowReader, to_frame
 from clew.datasets.schema import DatasetDetails, dataset_tail
 from clew.feature_store.schema import TrainingSetDetails
 from clew.operations import Context
 from clew.serving.records import Record
 from clew.serving.schema import RouteDocument, Truth, routes
 
-__all__ = ["labels_of", "of"]
+__all__ = ["keys_of", "labels_of", "of"]
 
 _CHUNK = 500  # SQLite takes so many keys in one list with room to spare
 _NONE = Truth("none")
@@ -85,14 +85,26 @@ def labels_of(
     if latest is None:
         return [None] * len(rows)
     details = details_of(latest)
-    columns = [one for one in details.columns if one.name in key]
-    reader = RowReader(dataset, columns, key, key, details.zone, None)
-    read = [reader.read({name: row[name] for name in key}, place) for place, row in enumerate(rows, 1)]
+    read = _read_keys(dataset, details, key, rows)
     found = _in_tail(context, dataset, details, column, {one.key_digest for one in read})
     absent = {one.key_digest: one.stored for one in read if one.key_digest not in found}
     if absent:
         found |= _in_version(context, details, column, absent)
     return [found.get(one.key_digest) for one in read]
+
+
+def keys_of(context: Context, dataset: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A digest of each row's key, the same for the same key however it is written; nothing tells keys apart where no label has ever come."""
+    latest = catalog.latest_version(context, dataset)
+    if latest is None:
+        return [""] * len(rows)
+    return [one.key_digest for one in _read_keys(dataset, details_of(latest), key, rows)]
+
+
+def _read_keys(dataset: str, details: DatasetDetails, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[ReadRow]:
+    columns = [one for one in details.columns if one.name in key]
+    reader = RowReader(dataset, columns, key, key, details.zone, None)
+    return [reader.read({name: row[name] for name in key}, place) for place, row in enumerate(rows, 1)]
 
 
 def _in_tail(
