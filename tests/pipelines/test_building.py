@@ -504,3 +504,31 @@ def test_processes_build_the_same(project: Project, local_backend: LocalBackend)
     run = next(run for run in local_backend.call(tracking.list_runs, limit=50).items if run.title == "trial 2")
     output = local_backend.call(tracking.run_log, run.id)
     assert "fitted with" in str(output)
+
+
+def test_a_refresh_that_comes_out_as_the_champion_is_held_against_it_and_never_called_the_first(
+    project: Project, local_backend: LocalBackend
+) -> None:
+    """One holdout later the rows before it are those that the last refit saw: the refresh is the champion itself."""
+    ingest(local_backend, 60)
+    assert build() == "risk@2"
+    ingest(local_backend, 20, first=60)
+    build()
+    verdicts = [
+        verdict
+        for version in local_backend.call(catalog.list_versions, "risk").items
+        for verdict in local_backend.call(catalog.list_verdicts, "risk", version.number).items
+    ]
+    assert [verdict.word for verdict in verdicts].count("passed") == 1
+    assert {verdict.word for verdict in verdicts} == {"passed", "no worse"}
+    assert {version.state for version in local_backend.call(catalog.list_versions, "risk").items} == {"ready"}
+
+
+def test_a_version_that_has_served_is_not_marked_by_a_later_word(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build()
+    project.change("recipe.py", "no_worse_by(0.01)", "better()")
+    project.change("recipe.py", 'return clew.passed("the first version")', 'return clew.failed("not enough data yet")')
+    build()
+    assert local_backend.call(catalog.get_version, "risk", 2).state == "ready"
+    assert local_backend.call(catalog.resolve, "risk@champion").number == 2

@@ -360,8 +360,14 @@ class ModelBuild:
         return Candidate(reference, lambda matrix: score(matrix).astype(float), features, same_recipe=same, seen_until=details.seen_until)
 
     def _champion(self, challenger: ModelVersion, moves: Sequence[AliasMove]) -> Candidate | None:
-        """The version to be better than. Where the challenger or its refit is champion, as when a gate was changed, the one before it."""
+        """The version to be better than. Where the challenger or its refit is champion, as when a gate was changed, the one before it.
+
+        What came of newer rows is held against whoever is champion now, itself included: the rows before a holdout may be the very ones
+        that the last refit saw, and then the refresh is the champion again. A gate never hears that there is no champion while one is.
+        """
         number = moves[0].number if moves else None
+        if number is not None and challenger.details.training_set != self.training.ref:
+            return self._candidate(self.backend.call(model_version, self.definition.name, number), challenger)
         while number is not None:
             model = self.backend.call(model_version, self.definition.name, number)
             if challenger.version.ref not in (model.version.ref, model.details.refit_of):

@@ -53,13 +53,17 @@ def record_verdict(
     trace: dict[str, str],
     seconds: float,
 ) -> None:
-    """Keep what a gate found; a version that it stopped is marked with the reason."""
+    """Keep what a gate found; a version that it stopped is marked with the reason, unless it is or was champion.
+
+    One that has served stays what it was: a later word on other rows, such as *not enough data yet*, takes no route back from it.
+    """
     catalog.add_verdict(context, gate=gate, model=model, number=number, passed=passed, word=word, reason=reason, figures=figures)
     record_build(context, model, number, key, trace, seconds)
     newest = {one.gate: one for one in reversed(catalog.list_verdicts(context, model, number).items)}
     stopping = [one for one in newest.values() if not one.passed]
     version = catalog.get_version(context, model, number)
-    if stopping:
+    served = any(move.alias == "champion" and move.number == number for move in catalog.alias_history(context, model).items)
+    if stopping and not served:
         catalog.mark_version(context, model, number, "rejected", f"{stopping[0].gate}: {stopping[0].word}: {stopping[0].reason}")
     elif version.state == "rejected" and version.state_reason.partition(": ")[0] in newest:
         catalog.mark_version(context, model, number, "ready", "")  # the same version, before a gate that was mended
