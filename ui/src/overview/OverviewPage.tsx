@@ -11,8 +11,9 @@ import { AlertLink } from "../monitoring/links";
 import { missingViews } from "../serving/missing";
 import type { Happened } from "../serving/Performance";
 import { useWindows } from "../serving/useWindows";
+import { troublesSaid } from "../serving/words";
 import { projectRoute, useProject } from "../shell/root";
-import { type Event, told } from "./events";
+import { type Event, told, withLost } from "./events";
 import { Ledger } from "./Ledger";
 import { headline, type Need, needs } from "./needs";
 import { Strip } from "./Strip";
@@ -92,20 +93,21 @@ function OverviewPage() {
   const recent = (failed.data?.items ?? []).filter((run) => Date.now() - Date.parse(run.ended_at ?? run.started_at) < DAY_MS);
   const open = needs({
     statuses,
-    failedRuns: recent.slice(0, 3),
+    failedRuns: recent,
     verdicts,
     missing,
     datasets: datasets.data?.items ?? [],
     alerts: alerts.data?.items ?? [],
     triggers: triggers.data?.items ?? [],
     rollouts: rollouts.data?.items ?? [],
+    events: events.data?.items ?? [],
   });
   const watching = monitors.data?.items.find((monitor) => monitor.endpoint === first);
   const trying = rollouts.data?.items.find((rollout) => rollout.ended_at === null);
   // The conclusion comes first, so it waits for what it is drawn from.
-  const unread = [endpoints, experiments, alerts, ...asking].find((query) => query.error && !query.data);
+  const unread = [endpoints, experiments, alerts, events, ...asking].find((query) => query.error && !query.data);
   if (unread?.error) return <Trouble error={unread.error} retry={() => void unread.refetch()} />;
-  if ([endpoints, experiments, alerts, ...asking].some((query) => !query.data)) return <Waiting for="how the project is" />;
+  if ([endpoints, experiments, alerts, events, ...asking].some((query) => !query.data)) return <Waiting for="how the project is" />;
   const runs = experiments.data?.reduce((sum, one) => sum + one.runs, 0) ?? 0;
   return (
     <Ready query={assets} what="the project">
@@ -114,14 +116,17 @@ function OverviewPage() {
         return (
           <>
             <Heading title={<Linked text={headline(statuses, open, items.length, runs)} />}>
-              {statuses.slice(0, MOST_NAMED).map(({ endpoint, requests }) => (
+              {statuses.slice(0, MOST_NAMED).map(({ endpoint, requests, errors, refused }) => (
                 <span key={endpoint.name}>
                   <Link to="/projects/$project/endpoints/$name" params={{ project, name: endpoint.name }}>
                     {endpoint.name}
                   </Link>{" "}
                   answers with <Linked text={`${endpoint.model}@${endpoint.number}`} /> since{" "}
                   {moment(answersSince(events.data?.items ?? [], endpoint))},{" "}
-                  {requests ? `${count(requests, "request")} in the last hour` : "no request in the last hour"}.{" "}
+                  {requests
+                    ? `${count(requests, "request")} in the last hour${troublesSaid({ errors, refused })}`
+                    : "no request in the last hour"}
+                  .{" "}
                   {trying?.endpoint === endpoint.name && (
                     <>
                       It tries <Linked text={`${trying.model}@${trying.number}`} /> since {moment(trying.started_at)}.{" "}
@@ -147,7 +152,7 @@ function OverviewPage() {
               {first ? (
                 <WorthIt endpoint={first} monitor={watching?.name} happened={turns(events.data?.items ?? [], first)} />
               ) : (
-                <Next built={models.length > 0} name={models[0]?.name ?? "late"} />
+                <Next built={models[0]?.name} declared={items.find((asset) => asset.kind === "model")?.name} applied={items.length > 0} />
               )}
               <NeedsYou open={open} />
             </div>
@@ -163,7 +168,7 @@ function OverviewPage() {
               <Ready query={events} what="what happened">
                 {(page) =>
                   page.items.length ? (
-                    <Ledger events={told(page.items).slice(0, 12)} />
+                    <Ledger events={told(withLost(page.items, recent)).slice(0, 12)} />
                   ) : (
                     <Empty title="Nothing has happened yet" command="clew apply flights.py" />
                   )
@@ -211,16 +216,25 @@ function Lead({ to }: { to: NonNullable<Need["lead"]> }) {
   return <TriggerLink name={to.subject}>{to.words}</TriggerLink>;
 }
 
-function Next({ built, name }: { built: boolean; name: string }) {
+/** The next step by what there is: a model to serve, one to build, a file to apply, or runs alone. */
+function Next({ built, declared, applied }: { built: string | undefined; declared: string | undefined; applied: boolean }) {
   return (
     <Panel title="What comes next?">
       {built ? (
-        <Empty title="A model is built, and nothing is served" command={`clew deploy ${name}@champion`}>
+        <Empty title="A model is built, and nothing is served" command={`clew deploy ${built}@champion`}>
           Its answers, and how good they turn out, will stand here.
         </Empty>
-      ) : (
-        <Empty title="No model is built" command={`clew build ${name}`}>
+      ) : declared ? (
+        <Empty title="No model is built" command={`clew build ${declared}`}>
           A build makes everything that the model needs, tunes, judges and registers it.
+        </Empty>
+      ) : applied ? (
+        <Empty title="No model is declared" command="clew apply">
+          A model is declared with <code>@clew.model</code>; then a build makes everything that it needs.
+        </Empty>
+      ) : (
+        <Empty title="Runs are tracked, and that is enough" command="clew runs">
+          They are compared on the page of runs; <code>run.register()</code> makes a version of a model of one that is to be served.
         </Empty>
       )}
     </Panel>

@@ -195,7 +195,7 @@ function GateSaid({ verdict }: { verdict: Schemas["GateVerdict"] }) {
 function Served({ status }: { status: Schemas["EndpointStatus"] | undefined }) {
   if (!status) return <Step title="Endpoint" big={null} empty="clew deploy" />;
   const { endpoint, minutes, requests, route } = status;
-  const { failed } = troubles(status);
+  const { failed, refused } = troubles(status);
   const last = minutes.at(-1);
   const said = condition(status);
   return (
@@ -212,6 +212,7 @@ function Served({ status }: { status: Schemas["EndpointStatus"] | undefined }) {
         )}
         {last && ` · p95 ${microseconds(last.p95_us)}`}
         {requests > 0 && ` · ${failed.toLocaleString("en-US")} failed`}
+        {refused > 0 && `, ${refused.toLocaleString("en-US")} refused`}
       </p>
       <Spark values={minutes.map((minute) => minute.requests)} token="series-3" label="Requests by minute" />
     </Step>

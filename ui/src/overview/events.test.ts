@@ -1,5 +1,5 @@
 import { expect, describe as group, it } from "vitest";
-import { describe, type Event, told } from "./events";
+import { describe, type Event, told, withLost } from "./events";
 
 function event(kind: string, subject: string, body: Record<string, unknown>): Event {
   return { sequence: 1, project: "flights", kind, subject, body, at: "2013-04-01T00:00:00Z", actor: "ada" } as Event;
@@ -30,6 +30,17 @@ group("the ledger", () => {
     expect(describe(event("alias.moved", "late@champion", { number: 2, previous: 1 })).text).toBe(
       "late@champion is late@2 now, before late@1",
     );
+  });
+  it("tells of a lost run, and of one that went silent at its last sign of life", () => {
+    const lost = event("run.ended", "run_1", { status: "lost" });
+    expect(told([lost])).toEqual([lost]);
+    expect(describe(lost)).toMatchObject({ word: "lost", tone: "bad" });
+    const run = { id: "run_2", status: "lost", started_at: "2013-03-31T23:00:00Z", ended_at: null, duration_seconds: 60, actor: "ada" };
+    const all = withLost([lost], [{ ...run, id: "run_1" }, run] as never[]);
+    expect(all.map((one) => [one.subject, one.at])).toEqual([
+      ["run_1", "2013-04-01T00:00:00Z"],
+      ["run_2", "2013-03-31T23:01:00.000Z"],
+    ]);
   });
   it("has words for an event that it does not know", () => {
     expect(describe(event("tail.cut", "landings", { rows: 12 }))).toMatchObject({ word: "tail cut", text: "landings: rows 12" });

@@ -83,7 +83,7 @@ export function describe(event: Event): Happening {
     case "run.ended":
       return {
         word: String(body.status),
-        tone: body.status === "failed" ? "bad" : "quiet",
+        tone: body.status === "failed" || body.status === "lost" ? "bad" : "quiet",
         text: "",
         evidence: { kind: "run", subject },
       };
@@ -219,9 +219,28 @@ const UNTOLD = ["run.started", "route.loaded", "route.serving", "trigger.skipped
 
 /** What belongs on the overview: decisions, news and trouble. The events page has all the rest. */
 export function worthTelling(event: Event): boolean {
-  if (event.kind === "run.ended") return (event.body as { status?: string }).status === "failed";
+  if (event.kind === "run.ended") return ["failed", "lost"].includes(String((event.body as { status?: string }).status));
   // What a look finds amiss opens an alert, and that is told.
   return !UNTOLD.includes(event.kind) && event.kind !== "monitor.looked" && !event.kind.startsWith("definition.");
+}
+
+/** Events with the runs that went silent: nobody is left to tell of their end, so each stands at its last sign of life. Newest first. */
+export function withLost(events: readonly Event[], runs: readonly Schemas["RunRow"][]): Event[] {
+  const ended = new Set(events.filter((event) => event.kind === "run.ended").map((event) => event.subject));
+  const silent = runs
+    .filter((run) => run.status === "lost" && !run.ended_at && !ended.has(run.id))
+    .map((run, place): Event => {
+      const at = new Date(Date.parse(run.started_at) + 1000 * run.duration_seconds).toISOString();
+      const body = { status: "lost" } as unknown as Event["body"];
+      return { kind: "run.ended", subject: run.id, body, at, actor: run.actor, project: run.project, sequence: -1 - CLOSE * (place + 1) };
+    });
+  return silent.reduce(
+    (all, lost) => {
+      const place = all.findIndex((event) => Date.parse(event.at) < Date.parse(lost.at));
+      return all.toSpliced(place < 0 ? all.length : place, 0, lost);
+    },
+    [...events],
+  );
 }
 
 const CLOSE = 5;

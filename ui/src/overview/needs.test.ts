@@ -63,6 +63,19 @@ describe("what the loop asks of a person", () => {
     const failed = { ...trigger, state: "active", builds: [{ job: { state: "failed" }, outcome: "MemoryError" }] };
     expect(needs({ ...nothing, triggers: [failed] as never[] })[0]).toMatchObject({ word: "look", said: "MemoryError" });
   });
+  it("is nothing of a build that failed once a later one of its model brought a version", () => {
+    const builds = [{ job: { id: "job_1", state: "failed" }, outcome: "MemoryError" }];
+    const trigger = { name: "monthly", model: "late", state: "active", reason: "", builds };
+    const run = { id: "run_1", name: "calm-heron", experiment: "late", status: "failed", title: "study of late" };
+    const told = (sequence: number, kind: string, subject: string, body = {}) => ({ sequence, kind, subject, body });
+    const failed = [told(8, "build.failed", "late", { job: "job_1" }), told(7, "run.ended", "run_1", { status: "failed" })];
+    const seen = (events: unknown[]) =>
+      needs({ ...nothing, triggers: [trigger] as never[], failedRuns: [run] as never[], events: events as never[] });
+    expect(seen(failed)).toHaveLength(2);
+    expect(seen([...failed, told(6, "version.added", "late@2")])).toHaveLength(2);
+    expect(seen([told(9, "version.added", "later@1"), ...failed])).toHaveLength(2);
+    expect(seen([told(9, "version.added", "late@3"), ...failed])).toEqual([]);
+  });
   it("is a decision about a paused rollout", () => {
     const rollout = {
       id: "ro_1",

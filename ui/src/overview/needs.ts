@@ -22,13 +22,16 @@ interface Seen {
   alerts?: readonly Schemas["Alert"][];
   triggers?: readonly Schemas["Trigger"][];
   rollouts?: readonly Schemas["Rollout"][];
+  /** The newest first. */
+  events?: readonly Schemas["Event"][];
 }
 
+const MOST_FAILED = 3;
 const MUCH_TAIL = 100_000;
 
 /** What a person has to look at or decide, the urgent first. Nothing that will settle by itself. */
 export function needs(seen: Seen): Need[] {
-  const { statuses, failedRuns, verdicts, missing, datasets, alerts = [], triggers = [], rollouts = [] } = seen;
+  const { statuses, failedRuns, verdicts, missing, datasets, alerts = [], triggers = [], rollouts = [], events = [] } = seen;
   const found: Need[] = [];
   for (const status of statuses) {
     const said = condition(status);
@@ -37,7 +40,7 @@ export function needs(seen: Seen): Need[] {
   }
   const open = alerts.filter((alert) => alert.state === "open").sort((a, b) => URGENT.indexOf(a.kind) - URGENT.indexOf(b.kind));
   found.push(...open.map(ofAlert));
-  found.push(...triggers.flatMap(ofTrigger), ...rollouts.flatMap(ofRollout));
+  found.push(...triggers.flatMap((trigger) => ofTrigger(trigger, events)), ...rollouts.flatMap(ofRollout));
   const alarmed = new Set(alerts.filter((alert) => alert.kind === "missing").map((alert) => alert.subject));
   for (const { endpoint, route } of statuses)
     if (route?.ungated && !route.candidate)
@@ -66,7 +69,11 @@ export function needs(seen: Seen): Need[] {
         said: verdict.reason,
       });
   }
-  for (const run of failedRuns)
+  // A build's runs are of the experiment that is named as its model.
+  const failures = failedRuns.filter(
+    ({ id, experiment }) => !builtSince(events, experiment, (one) => one.kind === "run.ended" && one.subject === id),
+  );
+  for (const run of failures.slice(0, MOST_FAILED))
     found.push({
       word: "look",
       tone: "bad",
@@ -105,7 +112,23 @@ function ofAlert(alert: Schemas["Alert"]): Need {
   };
 }
 
-function ofTrigger(trigger: Schemas["Trigger"]): Need[] {
+/**
+ * Whether a build of the model brought a version after it had failed. Told by the order of events: runs end by the wall clock, and
+ * events are of event time. A failure that no event tells of, or too old a one, is held against no later build.
+ */
+function builtSince(events: readonly Schemas["Event"][], model: string | null, failed: (event: Schemas["Event"]) => boolean): boolean {
+  const failure = events.find(failed);
+  return (
+    !!failure &&
+    events.some(
+      ({ kind, subject, sequence }) =>
+        sequence > failure.sequence &&
+        ((kind === "build.done" && subject === model) || (kind === "version.added" && subject.startsWith(`${model}@`))),
+    )
+  );
+}
+
+function ofTrigger(trigger: Schemas["Trigger"], events: readonly Schemas["Event"][]): Need[] {
   const lead = { kind: "trigger", subject: trigger.name, words: "resume, or leave it" } as const;
   if (trigger.state === "paused")
     return [
@@ -119,6 +142,8 @@ function ofTrigger(trigger: Schemas["Trigger"]): Need[] {
     ];
   const last = trigger.builds[0];
   if (last?.job.state !== "failed") return [];
+  const tells = ({ kind, body }: Schemas["Event"]) => kind === "build.failed" && (body as { job?: string }).job === last.job.id;
+  if (builtSince(events, trigger.model, tells)) return [];
   return [
     {
       word: "look",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Schemas } from "../api/client";
-import { asked, condition, curlOf, rollbackTarget } from "./words";
+import { asked, condition, curlOf, rollbackTarget, troublesSaid } from "./words";
 
 function status(change: Record<string, unknown>): Schemas["EndpointStatus"] {
   const process = { process: "p", alive: true, state: "serving", message: "", epoch: 2 };
@@ -33,6 +33,13 @@ describe("an endpoint's condition", () => {
       tone: "ok",
       text: "no failed request of 12 in the last hour; 3 refused",
     });
+  });
+  it("counts what failed apart from what was refused", () => {
+    expect([
+      troublesSaid({ errors: 4, refused: 3 }),
+      troublesSaid({ errors: 3, refused: 3 }),
+      troublesSaid({ errors: 0, refused: 0 }),
+    ]).toEqual([", 1 failed, 3 refused", ", 3 refused", ""]);
   });
   it("is quiet while all is well", () => {
     expect(condition(status({ requests: 41 }))).toEqual({ tone: "ok", text: "no failed request of 41 in the last hour" });

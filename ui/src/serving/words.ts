@@ -13,6 +13,12 @@ export function troubles({ errors, refused }: Pick<Status, "errors" | "refused">
   return { failed: errors - refused, refused };
 }
 
+/** What did not get an answer, after the number of requests: `, 1 failed, 3 refused`. */
+export function troublesSaid(status: Pick<Status, "errors" | "refused">): string {
+  const { failed, refused } = troubles(status);
+  return `${failed ? `, ${failed.toLocaleString("en-US")} failed` : ""}${refused ? `, ${refused.toLocaleString("en-US")} refused` : ""}`;
+}
+
 /** How an endpoint is, in one sentence: what needs a person comes first. */
 export function condition(status: Status): Said {
   const alive = status.processes.filter((process) => process.alive);
