@@ -19,6 +19,7 @@ from clew.datasets.reading import scan_version
 from clew.datasets.schema import Append, AppendedRow, Growth
 from clew.definitions import DatasetDefinition, definition_digest
 from clew.errors import Conflict, Invalid, NotFound, Refused
+from clew.fingerprints import Code
 from clew.sdk.ingest import Ingested, ingest_frame
 
 LANDINGS = DatasetDefinition("landings", ("flight",), "landed", None, None)
@@ -175,8 +176,8 @@ def test_a_changed_key_asks_to_start_anew(backend: LocalBackend) -> None:
 
 
 def test_a_changed_function_makes_a_version_of_the_same_rows(backend: LocalBackend) -> None:
-    one = ingest(backend, rows(1, 2), digest="sha256:a").growth.version
-    other = ingest(backend, rows(1, 2), digest="sha256:b").growth.version
+    one = ingest(backend, rows(1, 2), code=Code("sha256:a", {"read": "a"})).growth.version
+    other = ingest(backend, rows(1, 2), code=Code("sha256:b", {"read": "b"})).growth.version
     assert (other.number, other.content_digest) == (2, one.content_digest)
     assert other.why.startswith("code: ")
     assert flights(backend, 2) == [1, 2]
