@@ -82,7 +82,7 @@ def test_rows_that_it_was_trained_on_that_wait_or_are_unknown_are_left_out_and_c
     matured = before(given, "departs", SERVED + timedelta(days=19))  # of the 20th day the last flights' six hours are not over
     assert report.waiting == given.height - matured.height > 50
     assert report.contest.rows == given.height - report.seen - report.waiting
-    assert f"2 with a key that is nowhere, {report.seen} that it was trained on, {report.waiting} wait for labels" in str(report)
+    assert f"2 with a key that is nowhere, {report.seen} that it was trained on, {report.waiting} wait for their labels" in str(report)
 
 
 def test_decisions_are_read_from_a_file_and_the_report_is_kept(lived: Season, tmp_path: Path) -> None:

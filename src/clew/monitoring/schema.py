@@ -217,8 +217,8 @@ class ShadowReport:
         left = [
             f"{number:,} {what}"
             for number, what in (
-                (self.unknown, "with a key that is nowhere"), (self.seen, "that it was trained on"), (self.waiting, "wait for labels"),
-                (self.unlabelled, "got none"), (self.unscored, "lack a feature"),
+                (self.unknown, "with a key that is nowhere"), (self.seen, "that it was trained on"), (self.waiting, "wait for their labels"),
+                (self.unlabelled, "got no label"), (self.unscored, "lack a feature"),
             )
             if number
         ]  # fmt: skip
