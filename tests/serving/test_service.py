@@ -296,3 +296,13 @@ def test_what_a_notebook_prints_is_a_line(champion: LocalBackend) -> None:
     assert repr(champion.call(catalog.lineage, "late", 1)) == "<lineage of 1 versions by 0 edges: late@1>"
     many = LineageGraph([replace(version, number=number) for number in range(1, 11)], [])
     assert repr(many).endswith("late@7, late@8 and 2 more>")
+
+
+def test_a_version_that_was_deployed_twice_is_left_by_one_rollback(champion: LocalBackend) -> None:
+    champion.call(service.deploy_ungated, "late", "late@2", "the second")
+    try_it(champion, "late@3")
+    champion.call(service.deploy_ungated, "late", "late@2", "the second again, to end the trial")
+    back = champion.call(service.rollback, "late")
+    assert str(back.ref) == "late@1"
+    with pytest.raises(Conflict, match="no earlier route"):
+        champion.call(service.rollback, "late")

@@ -28,12 +28,25 @@ def deploy(
     new: Annotated[bool, typer.Option("--new", help="Make the endpoint, which no file declares.")] = False,
 ) -> None:
     """Bring a model version behind an endpoint by its declared steps; at once where it declares none, or with --now."""
+    from clew.catalog.service import resolve
     from clew.delivery.deploying import deploy as run
     from clew.serving.commands import endpoint_of, show_status
 
     backend = current()
     name = endpoint_of(backend, reference.partition("@")[0], endpoint, new=new)
-    show_status(run(backend, name, reference, ungated=ungated, reason=reason, now=now, bounds=not without_bounds))
+    before = _epoch(name)
+    status = run(backend, name, reference, ungated=ungated, reason=reason, now=now, bounds=not without_bounds)
+    if status.route.epoch == before and status.route.candidate is None:
+        newest = backend.call(resolve, status.route.document.model)
+        told = "" if newest.number == status.route.document.number else f"; the newest version is {newest.ref}, {newest.state}"
+        console.say(f"{status.route.ref} answers already, and nothing has changed{told}")
+    show_status(status)
+
+
+def _epoch(endpoint: str) -> int | None:
+    from clew.serving.service import live_epochs
+
+    return current().call(live_epochs).get(endpoint)
 
 
 def rollback(endpoint: _Endpoint, reason: _Reason = "") -> None:

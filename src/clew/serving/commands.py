@@ -78,6 +78,12 @@ def show_status(status: EndpointStatus) -> None:
     """What an endpoint serves and where, and what is tried beside it."""
     alive = [process.url for process in status.processes if process.alive]
     where = f"answered at {', '.join(alive)}" if alive else "no serving process runs; the next one serves it"
+    tried = status.route.candidate
+    if tried is not None:
+        part = f"it answers {tried.share:.0%} of the keys" if tried.share else "in shadow, it answers nobody yet"
+        console.say(
+            f"{tried.ref} is on its way: {part}; {status.route.ref} answers meanwhile. `clew rollouts {status.endpoint.name}` shows it"
+        )
     console.show(status, f"{status.endpoint.name} serves {status.route.ref}, epoch {status.route.epoch}: {where}")
 
 

@@ -214,6 +214,8 @@ def rollback(context: Context, name: str, reason: str = "") -> Route:
         standing: list[Route] = []
         for route in routes_of(inside, name):
             if route.cause == "deploy":
+                if standing and standing[-1].document.number == route.document.number:
+                    standing.pop()  # the same version again: going back from it to itself would change nothing
                 standing.append(route)
             elif route.cause == "rollback":
                 standing.pop()
