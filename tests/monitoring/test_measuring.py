@@ -64,6 +64,10 @@ def test_what_was_asked_about_a_time_that_the_online_store_no_longer_keeps_is_no
     report = measure_skew(served.backend, "late")
     assert report.none, str(report)
     assert report.rows == len(served.identifiers) + 1
+    left_out = sum(one.left_out for one in report.features)
+    assert left_out > 0
+    assert report.cells + left_out == report.rows * len(report.features)
+    assert f"{left_out} are left out" in str(report)
 
 
 def test_performance_is_judged_on_matured_labels_by_block(served) -> None:  # type: ignore[no-untyped-def]

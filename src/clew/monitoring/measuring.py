@@ -1,6 +1,7 @@
 """Measuring skew by replay, on a client's side: what was served is recomputed from today's data, as known at each row's time."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -81,24 +82,31 @@ def _of_version(
     served = np.array(answers["features"].to_list(), np.float32).reshape(-1, width)
     views = {column: f"{use.view}@{use.number}" for use in document.uses for column in use.columns}
     recomputed = np.array(again.select(document.features).to_numpy(), np.float32)
-    _leave_out_early(served, recomputed, document, answers["missing"].to_list())
-    return compare(
+    left_out = _leave_out_early(served, recomputed, document, answers["missing"].to_list())
+    found = compare(
         served, recomputed, [(one, views[one]) for one in document.features], answers["prediction_id"].to_list(), tolerance=tolerance
     )
+    return [replace(one, rows=one.rows - left, left_out=left) for one, left in zip(found, left_out, strict=True)]
 
 
 def _leave_out_early(
     served: "npt.NDArray[np.float32]", recomputed: "npt.NDArray[np.float32]", document: RouteDocument, missing: list[list[str]]
-) -> None:
-    """Where a request asked about a time before a view's online rows, its NaN was said to be no answer, and differs from none."""
+) -> list[int]:
+    """Where a request asked about a time before a view's online rows, its NaN was said to be no answer, and differs from none.
+
+    How many cells are left out so, feature by feature.
+    """
     import numpy as np
 
     from clew.feature_store.reader import asked_too_early
 
     words = {column: asked_too_early(use.view) for use in document.uses for column in use.columns}
+    counts = []
     for place, column in enumerate(document.features):
-        early = np.array([words[column] in listed for listed in missing], np.bool_)
-        recomputed[early & np.isnan(served[:, place]), place] = np.nan
+        early = np.array([words[column] in listed for listed in missing], np.bool_) & np.isnan(served[:, place])
+        recomputed[early, place] = np.nan
+        counts.append(int(early.sum()))
+    return counts
 
 
 def _requests(document: RouteDocument, answers: "pl.DataFrame") -> "pl.DataFrame":
@@ -126,5 +134,5 @@ def _joined(one: FeatureSkew | None, other: FeatureSkew) -> FeatureSkew:
     worse = one if one.largest >= other.largest else other
     return FeatureSkew(
         worse.feature, worse.view, one.rows + other.rows, one.differing + other.differing, worse.largest, worse.example, worse.served,
-        worse.recomputed,
+        worse.recomputed, one.left_out + other.left_out,
     )  # fmt: skip

@@ -147,6 +147,8 @@ class FeatureSkew:
     example: str | None = None
     served: float | None = None
     recomputed: float | None = None
+    left_out: int = 0
+    """Rows that asked about a time before the view's online rows: their answer said so, and there is nothing to compare."""
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,12 @@ class SkewReport:
         """Zero, or where it is."""
         if not self.cells:
             return "no answer to recompute"
+        left_out = sum(one.left_out for one in self.features)
+        besides = f"; {left_out:,} are left out, asked about a time before their online rows" if left_out else ""
         if self.none:
             return (
                 f"no skew: all {self.cells:,} feature values of {self.rows:,} answers are the same when recomputed as known then "
-                f"(tolerance {self.tolerance:g}, largest difference {self.largest:.2g})"
+                f"(tolerance {self.tolerance:g}, largest difference {self.largest:.2g}){besides}"
             )
         worst = sorted((one for one in self.features if one.differing), key=lambda one: -one.differing)
         named = ", ".join(f"{one.feature} of {one.view} in {one.differing:,} rows" for one in worst[:5])

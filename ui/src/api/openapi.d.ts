@@ -169,7 +169,7 @@ export interface paths {
         /** Newest first. */
         get: operations["catalog.list_verdicts"];
         put?: never;
-        /** Keep what a gate found; a version that it stopped is marked with the reason. */
+        /** Keep what a gate found; a version that it stopped is marked with the reason, unless it is or was champion. */
         post: operations["pipelines.record_verdict"];
         delete?: never;
         options?: never;
@@ -936,7 +936,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The next build to work on, for a lease of half a minute that the worker renews; ``None`` when there is none. */
+        /** The project's next build to work on, for a lease of half a minute that the worker renews; ``None`` when there is none. */
         post: operations["delivery.claim_job"];
         delete?: never;
         options?: never;
@@ -989,6 +989,23 @@ export interface paths {
         put?: never;
         /** Say why a job failed; with ``again`` it is tried once more, as long as it has attempts left. */
         post: operations["delivery.fail_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job_id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a job back that was not worked on to its end, for no fault of its own. The attempt does not count. */
+        post: operations["delivery.release_job"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1552,7 +1569,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask for the trigger's build now; ``None`` where one is under way. Raises ``Conflict`` while the trigger is paused. */
+        /** Ask for the trigger's build now. Raises ``Conflict`` while the trigger is paused, or its model is being built or rolled out. */
         post: operations["delivery.fire_trigger"];
         delete?: never;
         options?: never;
@@ -2171,6 +2188,8 @@ export interface components {
             example: string | null;
             feature: string;
             largest: number;
+            /** @default 0 */
+            left_out: number;
             /** @default null */
             recomputed: number | null;
             rows: number;
@@ -3207,6 +3226,9 @@ export interface components {
         /**
          * Trigger
          * @description A trigger as it stands: ``next_at`` is its next cron time, ``builds`` what it has brought, newest first.
+         *
+         *         One that is *on schedule* listens to no monitor any more. ``barren`` counts retrainings in a row that brought nothing, and
+         *         ``not_improved`` says of ``model`` that retraining has turned out not to improve it.
          */
         Trigger: {
             barren: number;
@@ -3215,9 +3237,11 @@ export interface components {
             model: string;
             name: string;
             next_at: string | null;
+            /** @default false */
+            not_improved: boolean;
             reason: string;
             /** @enum {unknown} */
-            state: "active" | "paused";
+            state: "active" | "on schedule" | "paused";
         };
         /**
          * Truth
@@ -5484,8 +5508,9 @@ export interface operations {
     "delivery.list_jobs": {
         parameters: {
             query?: {
-                state?: string | null;
+                state?: ("done" | "failed" | "queued" | "running") | null;
                 limit?: number;
+                cursor?: string | null;
             };
             header?: never;
             path: {
@@ -5646,6 +5671,44 @@ export interface operations {
                 "application/json": {
                     again?: boolean;
                     error: string;
+                    token: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.release_job": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
                     token: number;
                 };
             };
@@ -6229,6 +6292,7 @@ export interface operations {
             query?: {
                 endpoint?: string | null;
                 limit?: number;
+                cursor?: string | null;
             };
             header?: never;
             path: {
@@ -6974,7 +7038,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"] | null;
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description What went wrong */
