@@ -44,7 +44,7 @@ def test_a_cron_time_is_one_of_its_zone(after: datetime, following: datetime) ->
     assert next_cron("0 4 1 * *", "America/New_York", after) == following
 
 
-@pytest.mark.parametrize("expression", ["", "61 * * * *", "0 0 31 2 *", "0 4 1 *", "daily", "0 4 1 * * * * *"])
+@pytest.mark.parametrize("expression", ["", "61 * * * *", "0 0 31 2 *", "0 4 1 *", "0 0 4 1 * *", "daily", "0 4 1 * * * * *"])
 def test_what_is_no_cron_time_is_refused(expression: str) -> None:
     with pytest.raises(Invalid, match="cron time"):
         next_cron(expression, "UTC", datetime(2013, 1, 1, tzinfo=UTC))

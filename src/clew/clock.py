@@ -9,6 +9,7 @@ __all__ = ["format_duration", "from_micros", "next_cron", "parse_duration", "to_
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+_CRON_FIELDS = 5
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
 
 
@@ -70,6 +71,8 @@ def next_cron(expression: str, zone: str, after: datetime | None = None) -> date
 
     from cronsim import CronSim, CronSimError
 
+    if len(expression.split()) != _CRON_FIELDS:  # the library would read a sixth as seconds
+        raise Invalid(f"{expression!r} is no cron time of five fields; '0 4 1 * *' is 4 o'clock on the first of each month")
     try:
         return next(CronSim(expression, (after or wall_now()).astimezone(ZoneInfo(zone)))).astimezone(UTC)
     except CronSimError as error:
