@@ -334,10 +334,16 @@ def promote(context: Context, rollout: Rollout, reason: str, by: str) -> Rollout
 
 
 def end(context: Context, rollout: Rollout, reason: str, by: str) -> Rollout:
-    """Take the candidate out of the route, and mark its version with the reason."""
+    """Take the candidate out of the route, and mark its version with the reason where it was the guard that found it."""
     with context.reading() as inside:
         epoch = find_endpoint(inside, rollout.endpoint).epoch
-    serving.close_candidate(context, rollout.endpoint, epoch, reason, "guard" if by == _GUARD else "person")
+    try:
+        serving.close_candidate(context, rollout.endpoint, epoch, reason, "guard" if by == _GUARD else "person")
+    except Conflict:  # the route has changed just now, perhaps for the same reason
+        rollout = follow(context, rollout)
+        if rollout.open:
+            raise
+        return rollout
     return _ended(context, rollout, "rolled back", reason, by)
 
 

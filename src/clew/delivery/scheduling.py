@@ -54,12 +54,14 @@ def advance(context: Context, to: datetime) -> Advance:
         if _watch_rollouts(context):
             continue  # a route has changed, and serving processes take it up at this time
         due = _next(context, to)
+        if replays and not _move(context, to if due is None else due[2]):
+            with context.reading() as inside:  # another driver is further
+                context = replace(context, now=get_project(inside).event_time or now)
+            continue
         if due is None:
-            return Advance(_move(context, to) if replays else to, ())
+            return Advance(to, ())
         kind, subject, at = due
         context = replace(context, now=max(at, context.now))
-        if replays:
-            _move(context, context.now)
         _do(context, kind, subject, at)
 
 
@@ -124,10 +126,21 @@ def _next(context: Context, to: datetime) -> tuple[str, str, datetime] | None:
     return first.kind, first.subject, first.next_at
 
 
-def _move(context: Context, to: datetime) -> datetime:
-    where = (projects.c.slug == context.project, projects.c.event_time < to)
-    context.run_write(lambda inside: inside.db.execute(sa.update(projects).where(*where).values(event_time=to)))
-    return to
+def _move(context: Context, to: datetime) -> bool:
+    """Whether event time stands at ``to`` now. It does not where another driver was quicker: then there may be something to wait for, or
+    to do, before it."""
+
+    def write(inside: Context) -> bool:
+        if queue.open_jobs(inside, due_by=to):
+            return False
+        earlier = sa.select(schedules.c.subject).where(schedules.c.project == inside.project, schedules.c.next_at < to)
+        if inside.db.execute(earlier).first() is not None:
+            return False
+        where = (projects.c.slug == inside.project, projects.c.event_time < to)
+        inside.db.execute(sa.update(projects).where(*where).values(event_time=to))
+        return True
+
+    return context.run_write(write)
 
 
 def _do(context: Context, kind: str, subject: str, at: datetime) -> None:

@@ -247,6 +247,10 @@ def _put_route(
         epoch = 1 if current is None else current.epoch + 1
         if after is not None and epoch != after + 1:
             raise Conflict(f"the route of {document.endpoint!r} was changed meanwhile; look at it, and try again", epoch=epoch - 1)
+        if cause == "deploy" and current is not None:
+            there = get_route(inside, document.endpoint, current.epoch)
+            if there.document == document and there.candidate is None:  # somebody else deployed it a moment ago
+                return there
         now = wall_now()
         inside.db.execute(
             sa.insert(routes).values(
