@@ -52,4 +52,7 @@ def set_up_logging(style: str, *, verbose: bool = False) -> None:
     root.setLevel(logging.INFO)
     logging.getLogger(REQUESTS).setLevel(logging.INFO if verbose or not as_text else logging.WARNING)
     for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        library = logging.getLogger(name)
+        library.setLevel(logging.WARNING)
+        library.handlers.clear()  # uvicorn brings its own where somebody has run it with its own settings before
+        library.propagate = True

@@ -35,7 +35,7 @@ metadata = sa.MetaData(
 )
 """Every slice's tables stand in this one MetaData; each slice declares its own in its ``schema.py``."""
 
-_ATTEMPTS = 12
+_ATTEMPTS = 30
 _ATTEMPTS_FREE = 2
 _TURNS_KEY = 0x636C6577_7475726E  # "clewturn"
 _BUSY_SECONDS = 30
