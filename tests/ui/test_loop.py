@@ -35,7 +35,7 @@ def test_an_endpoint_shows_what_it_tries_where_it_stands_and_whether_it_is_safe(
     rollout = page.get_by_label("The rollout", exact=True)
     expect(rollout.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("6[0-9]"))
     expect(rollout.locator("[aria-current=step]")).to_contain_text("Canary 10 %, 7 days")
-    expect(rollout.locator("[aria-current=step]")).to_contain_text("3 days, 151 answers scored by both")
+    expect(rollout.locator("[aria-current=step]")).to_contain_text(re.compile(r"3 days, \d+ answers scored by both"))
     expect(page.get_by_role("img", name=re.compile("Difference in log loss by day.*95 %.*against .0.020"))).to_be_visible()
     expect(page.get_by_text("at 200 it is rolled back")).to_be_visible()
     hurt = page.get_by_role("region", name="Does it hurt anyone?").or_(page.locator("section", has_text="Does it hurt anyone?"))
@@ -46,7 +46,7 @@ def test_a_rollout_that_was_rolled_back_says_by_whom_and_why(page: Page) -> None
     page.goto("endpoints/late")
     page.get_by_role("row").filter(has_text="rolled back").get_by_role("link", name="rollout").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("late@3 was rolled back from late")
-    expect(page.get_by_role("row").filter(has_text="guard")).to_contain_text("worse: its log loss is higher by 0.892 nats")
+    expect(page.get_by_role("row").filter(has_text="guard")).to_contain_text(re.compile(r"worse: its log loss is higher by 0\.\d+ nats"))
     expect(page.get_by_text("Was late@3 safe?")).to_be_visible()
 
 
