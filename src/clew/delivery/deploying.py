@@ -29,7 +29,7 @@ def deploy(
     if not bounds and not ungated:
         raise Invalid("the bounds of today's definitions are left out only with ungated=True, and a reason")
     if now:
-        return deploying.deploy(backend, name, reference, ungated=ungated, reason=reason, wait_seconds=wait_seconds)
+        return deploying.deploy(backend, name, reference, ungated=ungated, reason=reason, bounds=bounds, wait_seconds=wait_seconds)
     if ungated:
         backend.call(service.roll_out_ungated, name, reference, reason, bounds)
     else:

@@ -13,11 +13,11 @@ _LOOK_SECONDS = 0.1
 
 
 def deploy(
-    backend: Backend, name: str, reference: str, *, ungated: bool = False, reason: str = "", wait_seconds: float = 30.0
+    backend: Backend, name: str, reference: str, *, ungated: bool = False, reason: str = "", bounds: bool = True, wait_seconds: float = 30.0
 ) -> EndpointStatus:
     """Deploy and wait. Without a serving process there is nothing to wait for: one that starts will serve the route."""
     if ungated:
-        route = backend.call(service.deploy_ungated, name, reference, reason)
+        route = backend.call(service.deploy_ungated, name, reference, reason, bounds)
     else:
         route = backend.call(service.deploy, name, reference, reason)
     return _flipped(backend, route, wait_seconds)

@@ -47,8 +47,11 @@ def _declared_gates(context: Context, model: str) -> set[str]:
 
 
 def _is_refitted(context: Context, model: str, digest: str) -> bool:
-    try:
-        definition = from_document(catalog.get_definition(context, "model", model, digest).document)
-    except NotFound:  # registered by hand: nothing is declared
-        return False
-    return isinstance(definition, ModelDefinition) and definition.refit
+    """Whether the recipe that made a version says refit; where it was only proposed and stands nowhere, the model's own one says it."""
+    for recipe in (digest, None):
+        try:
+            definition = from_document(catalog.get_definition(context, "model", model, recipe).document)
+        except NotFound:  # proposed; or registered by hand, and then nothing is declared at all
+            continue
+        return isinstance(definition, ModelDefinition) and definition.refit
+    return False
