@@ -238,3 +238,36 @@ def test_a_function_has_one_fingerprint_in_every_process_and_as_a_script(tmp_pat
     commands = [["-c", f"from over_polars import tidy; {printing}"]] * 2 + [["over_polars.py"]]
     runs = [subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True) for command in commands]
     assert len({run.stdout for run in runs}) == 1
+
+
+@pytest.mark.parametrize("read", ["os.environ['SEASON']", "os.environ.get('SEASON')", "sorted(os.environ)", "os.environb[b'SEASON']"])
+def test_the_environment_is_no_part_of_the_code_that_reads_it(project: Project, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    """What a step reads of it is in its trace."""
+    project.write(steps=f"import os\ndef step(): return {read}")
+    before = project.digest()
+    monkeypatch.setenv("ANOTHER_TERMINAL", "2")
+    assert project.digest() == before
+
+
+def test_code_that_names_its_own_folder_is_the_same_wherever_the_project_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a worker has unpacked it."""
+    source = "from pathlib import Path\nHERE = Path(__file__).parent\ndef step(): return HERE, __file__, str(HERE / 'x')"
+    digests = set()
+    for name in ("one", "another"):
+        root = tmp_path / name
+        root.mkdir()
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(str(root))
+            project = Project(root)
+            project.write(steps=source)
+            digests.add(project.digest())
+            sys.modules.pop("steps")
+    assert len(digests) == 1
+    for folder in ("/elsewhere", f"{tmp_path}/one-more"):
+        beside = Project(tmp_path / "another")
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(str(beside.root))
+            beside.write(steps=source.replace("Path(__file__).parent", f"Path({folder!r})"))
+            digests.add(beside.digest())
+            sys.modules.pop("steps")
+    assert len(digests) == 3, "another folder is another value"

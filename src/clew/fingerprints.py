@@ -11,6 +11,7 @@ import enum
 import functools
 import hashlib
 import importlib
+import os
 import pickle
 import re
 import sys
@@ -137,7 +138,7 @@ class _Walk:
 
     def visit(self, value: Any, name: str) -> str:
         if isinstance(value, _PLAIN):
-            return _digest(f"{type(value).__name__} {value!r}")
+            return _digest(f"{type(value).__name__} {self._wherever(value)!r}")
         if id(value) in self._seen:
             return self._seen[id(value)]
         self._seen[id(value)] = _digest(f"cycle {name}")
@@ -145,6 +146,13 @@ class _Walk:
         found = self._digest_of(value, name)
         self._seen[id(value)] = found
         return found
+
+    def _wherever(self, value: Any) -> Any:  # Any: a plain value
+        """A path into the project as it would be wherever the project lies: a worker unpacks it in a folder of its own."""
+        root = str(self.root)
+        if not isinstance(value, str) or not value.startswith(root) or value[len(root) :][:1] not in ("", "/", "\\"):
+            return value
+        return f"<the project>{value[len(root) :]}"
 
     def _all(self, values: Any, name: str) -> str:
         return _digest(",".join(self.visit(value, f"{name}[{place}]") for place, value in enumerate(values)))
@@ -291,6 +299,10 @@ class _Walk:
 
     def _object(self, value: Any, name: str) -> str:
         kind = type(value)
+        if value is os.environ or value is getattr(
+            os, "environb", None
+        ):  # which variables are read, and what they were, is noted while the step runs
+            return _digest("the environment")
         # By type, not by whether the attributes are there: ``pl.col`` makes a new expression of any attribute that it is asked for.
         definition = getattr(value, "definition", None)
         if isinstance(definition, AnyDefinition) and hasattr(value, "function"):  # another asset: its code and what it declares
@@ -301,7 +313,7 @@ class _Walk:
         if isinstance(value, re.Pattern):
             return _digest(f"pattern {value.pattern!r} {value.flags}")
         if isinstance(value, PurePath):
-            return _digest(f"path {value}")
+            return _digest(f"path {self._wherever(str(value))}")
         if isinstance(
             value, types.BuiltinFunctionType | types.BuiltinMethodType | types.MethodDescriptorType | types.WrapperDescriptorType
         ):
