@@ -35,7 +35,7 @@ from clew.storage.schema import Job, jobs
 MODEL = ModelDefinition("late", "training", {}, None, None, False, FunctionRef("flights", "late", "flights.py"))
 CRON = Condition("cron", cron="0 4 1 * *", zone="America/New_York")
 WORSE = Condition("worse", monitor="quality")
-QUALITY = MonitorDefinition("quality", "late", performance=("log_loss",))
+QUALITY = MonitorDefinition("quality", "late", performance=("log_loss",), missing=False)
 ENDPOINT = EndpointDefinition("late", "late", STEPS, GuardDefinition(errors=0.01, harm=0.02))
 START = APRIL + timedelta(hours=12)  # past the first of April, 4 o'clock
 FIRST = datetime(2013, 5, 1, 8, tzinfo=UTC)
@@ -48,7 +48,8 @@ class Project:
         self.backend = backend
         backend.call(set_event_time, START)
         register_model_of(backend, "late", slope=1.0)
-        declare(backend, MODEL, QUALITY, ENDPOINT, TriggerDefinition("retrain", "late", conditions))
+        watched = (QUALITY,) if WORSE in conditions else ()  # it looks every day
+        declare(backend, MODEL, *watched, ENDPOINT, TriggerDefinition("retrain", "late", conditions))
         backend.call(serving.deploy_ungated, "late", "late@1", "a test")
         self.slope = 2.0
 

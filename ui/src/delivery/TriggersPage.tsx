@@ -58,16 +58,18 @@ function One({ trigger }: { trigger: Trigger }) {
         }
         aside={
           <span className="row">
-            {trigger.state === "paused" ? <Pill tone="warn">paused</Pill> : trigger.next_at && `next ${moment(trigger.next_at)}`}
+            {trigger.not_improved && <Pill tone="warn">retraining doesn’t improve it</Pill>}
+            {trigger.state !== "active" && <Pill tone="warn">{trigger.state}</Pill>}
+            {trigger.state !== "paused" && trigger.next_at && `next ${moment(trigger.next_at)}`}
             <Fire trigger={trigger} />
-            {trigger.state === "paused" ? <Resume trigger={trigger} /> : <Pause trigger={trigger} />}
+            {trigger.state === "active" ? <Pause trigger={trigger} /> : <Resume trigger={trigger} />}
           </span>
         }
         flush
       >
         {trigger.reason && (
           <p className="said-of">
-            {trigger.state === "paused" ? "Paused: " : ""}
+            {trigger.state === "paused" ? "Paused: " : trigger.state === "on schedule" ? "It listens to no monitor any more: " : ""}
             <Linked text={trigger.reason} />
           </p>
         )}
