@@ -1,9 +1,7 @@
 """A replayed project with an endpoint that declares a rollout, over small models; serving processes are not needed for its rules."""
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "monitoring"))
 
 from declaring import START, STEPS, declare
-from season import Season, a_season
+from season import Season, told_again, told_once
 from small_loans import prepare
 from small_models import register_model_of
 
@@ -22,7 +20,7 @@ from clew.backend import LocalBackend
 from clew.catalog.schema import AssetVersion
 from clew.definitions import EndpointDefinition, GuardDefinition
 from clew.serving import service as serving
-from clew.settings import Settings, load_settings
+from clew.settings import Settings
 
 
 @pytest.fixture
@@ -33,23 +31,13 @@ def register() -> Callable[..., AssetVersion]:
 @pytest.fixture(scope="session")
 def _told_once(tmp_path_factory: pytest.TempPathFactory, _migrated_sqlite: Path) -> Season:
     """Half a year of a small airport up to its first answer, to copy from."""
-    home = tmp_path_factory.mktemp("season") / ".clew"
-    home.mkdir()
-    shutil.copy(_migrated_sqlite, home / "clew.db")
-    backend = LocalBackend(replace(load_settings(home.parent, {}), project="test"))
-    made = a_season(backend)
-    with backend.database.engine.connect() as connection:
-        connection.connection.dbapi_connection.execute("pragma wal_checkpoint(truncate)")  # type: ignore[union-attr]
-    backend.dispose()
-    return made
+    return told_once(tmp_path_factory.mktemp("season"), _migrated_sqlite)
 
 
 @pytest.fixture
 def season(settings: Settings, _told_once: Season) -> Iterator[Season]:
-    shutil.copytree(_told_once.backend.settings.home, settings.home)
-    backend = LocalBackend(settings)
-    yield replace(_told_once, backend=backend)
-    backend.dispose()
+    with told_again(_told_once, settings) as season:
+        yield season
 
 
 @pytest.fixture(scope="session")

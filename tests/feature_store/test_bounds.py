@@ -19,7 +19,8 @@ from clew.errors import Invalid, NotFound, OutOfBounds, from_wire
 from clew.feature_store.bounds import Limits, bounds_of, check_frame, counted_from, limits_of
 from clew.feature_store.online import open_store
 from clew.feature_store.reader import FeatureReader, stored_views
-from clew.feature_store.reading import load_functions, load_training_data, scan_version, training_set_details
+from clew.feature_store.reading import load_functions, load_training_data, scan_version
+from clew.feature_store.schema import training_set_details
 from clew.feature_store.service import pin_views, push_rows
 from clew.feature_store.training import preview
 

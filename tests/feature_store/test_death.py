@@ -12,7 +12,7 @@ from clew.catalog import service as catalog
 from clew.catalog.schema import VersionRef
 from clew.feature_store.online import open_store, view_key
 from clew.feature_store.reader import stored_views
-from clew.feature_store.reading import training_set_details
+from clew.feature_store.schema import training_set_details
 from clew.feature_store.service import catch_up, pin_views, push_rows
 
 PUSHER = """

@@ -10,7 +10,8 @@ from clew.catalog import service as catalog
 from clew.catalog.schema import VersionRef
 from clew.feature_store.online import open_store
 from clew.feature_store.reader import FeatureReader, stored_views
-from clew.feature_store.reading import load_functions, load_training_data, recompute, training_set_details
+from clew.feature_store.reading import load_functions, load_training_data, recompute
+from clew.feature_store.schema import training_set_details
 from clew.feature_store.service import pin_views, push_rows, revert_view
 from clew.testing.server import LiveServer
 

@@ -37,8 +37,8 @@ from clew.feature_store import pushing
 from clew.feature_store.function_worker import FunctionWorker
 from clew.feature_store.online import open_store, view_key
 from clew.feature_store.reader import FeatureReader, stored_views
-from clew.feature_store.reading import load_functions, recompute, scan_version, training_set_details
-from clew.feature_store.schema import PushResult, UsedView
+from clew.feature_store.reading import load_functions, recompute, scan_version
+from clew.feature_store.schema import PushResult, UsedView, training_set_details
 from clew.feature_store.service import catch_up, list_pins, pin_views, push_rows, refresh_online, revert_view, unpin_views
 from clew.sdk.ingest import ingest_frame
 from clew.storage.blobs import Manifest, ManifestFile

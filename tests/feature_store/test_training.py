@@ -21,7 +21,8 @@ from small_airline import (
 
 from clew.definitions import ViewUse, WindowsDefinition
 from clew.errors import Invalid, Refused
-from clew.feature_store.reading import load_training_data, scan_version, training_set_details
+from clew.feature_store.reading import load_training_data, scan_version
+from clew.feature_store.schema import training_set_details
 from clew.feature_store.training import preview
 
 

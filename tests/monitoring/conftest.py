@@ -1,11 +1,10 @@
 """An endpoint over the small airline of the feature store's tests, asked about its third day as that day went by."""
 
 import asyncio
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "feature_store"))  # pytest imports test files by path, and these by name
 sys.path.insert(0, str(Path(__file__).parent))
 
-from season import Season, a_season
+from season import Season, a_season, told_again, told_once
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -27,7 +26,8 @@ from small_airline import LANDINGS, SCHEDULE, START, WEATHER, Airline, flights, 
 from clew.access.service import set_event_time
 from clew.backend import LocalBackend
 from clew.catalog.schema import VersionRef
-from clew.feature_store.reading import load_training_data, training_set_details
+from clew.feature_store.reading import load_training_data
+from clew.feature_store.schema import training_set_details
 from clew.feature_store.service import push_rows
 from clew.registry.saving import save_model
 from clew.registry.schema import ModelDetails
@@ -38,7 +38,7 @@ from clew.serving.app import Front
 from clew.serving.loading import Kept, load
 from clew.serving.prediction_log import PredictionLog
 from clew.serving.statistics import Statistics
-from clew.settings import Settings, load_settings
+from clew.settings import Settings
 
 
 @dataclass
@@ -84,24 +84,14 @@ def served(backend: LocalBackend) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def _told_once(tmp_path_factory: pytest.TempPathFactory, _migrated_sqlite: Path) -> Season:
     """The season up to its first answer, on SQLite, to copy from."""
-    home = tmp_path_factory.mktemp("season") / ".clew"
-    home.mkdir()
-    shutil.copy(_migrated_sqlite, home / "clew.db")
-    backend = LocalBackend(replace(load_settings(home.parent, {}), project="test"))
-    made = a_season(backend)
-    with backend.database.engine.connect() as connection:
-        connection.connection.dbapi_connection.execute("pragma wal_checkpoint(truncate)")  # type: ignore[union-attr]
-    backend.dispose()
-    return made
+    return told_once(tmp_path_factory.mktemp("season"), _migrated_sqlite)
 
 
 @pytest.fixture
 def season(settings: Settings, _told_once: Season) -> Iterator[Season]:
     """Half a year of a small airport; nothing is served yet."""
-    shutil.copytree(_told_once.backend.settings.home, settings.home)
-    backend = LocalBackend(settings)
-    yield replace(_told_once, backend=backend)
-    backend.dispose()
+    with told_again(_told_once, settings) as season:
+        yield season
 
 
 @pytest.fixture

@@ -4,8 +4,11 @@ Everything is real but time: datasets, views, a training set, two model versions
 prediction log with the features that the datasets give. How late flights are depends on distance and wind.
 """
 
+import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,8 @@ from clew.catalog.schema import DefinitionDraft, VersionRef
 from clew.catalog.service import apply_definitions, get_version
 from clew.clock import to_micros
 from clew.definitions import MonitorDefinition, TrainingSetDefinition, ViewUse, definition_digest, to_document
-from clew.feature_store.reading import load_training_data, recompute, training_set_details
+from clew.feature_store.reading import load_training_data, recompute
+from clew.feature_store.schema import training_set_details
 from clew.feature_store.training import assemble
 from clew.feature_store.views import build_view
 from clew.registry.loading import load_scorer
@@ -40,6 +44,7 @@ from clew.serving import service
 from clew.serving.answers import log_folder
 from clew.serving.prediction_log import PredictionLog
 from clew.serving.records import Other, Record, encode_record
+from clew.settings import Settings, load_settings
 
 START = datetime(2013, 1, 6, 5, tzinfo=UTC)  # midnight of a Sunday in New York
 SERVED = datetime(2013, 3, 31, 4, tzinfo=UTC)  # twelve weeks later, and an hour of summer time
@@ -171,6 +176,28 @@ def a_season(backend: LocalBackend) -> Season:
     season.register("on all", refit_of=gated)
     backend.call(service.deploy_ungated, "late", "late@2", "a test")
     return season
+
+
+def told_once(folder: Path, migrated: Path) -> Season:
+    """The season up to its first answer, on SQLite and with nothing left open, to copy from; ``migrated`` is an empty database."""
+    home = folder / ".clew"
+    home.mkdir()
+    shutil.copy(migrated, home / "clew.db")
+    backend = LocalBackend(replace(load_settings(folder, {}), project="test"))
+    made = a_season(backend)
+    with backend.database.engine.connect() as connection:
+        connection.connection.dbapi_connection.execute("pragma wal_checkpoint(truncate)")  # type: ignore[union-attr]
+    backend.dispose()
+    return made
+
+
+@contextmanager
+def told_again(season: Season, settings: Settings) -> Iterator[Season]:
+    """A copy of it in a folder of its own."""
+    shutil.copytree(season.backend.settings.home, settings.home)
+    backend = LocalBackend(settings)
+    yield replace(season, backend=backend)
+    backend.dispose()
 
 
 def stored(value: Any) -> Any:

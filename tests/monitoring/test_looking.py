@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from season import END, OUTAGE, QUALITY, SERVED, Season, stored
+from sklearn.linear_model import LogisticRegression
 
 from clew.catalog.schema import VersionRef
 from clew.catalog.service import add_verdict
@@ -308,7 +309,7 @@ def test_a_monitor_of_an_endpoint_that_serves_nothing_yet_has_nothing_to_look_at
 def test_a_version_without_a_training_set_is_not_enough_data_and_says_why(season: Season) -> None:
     from clew.registry.registering import register
 
-    model = pytest.importorskip("sklearn.linear_model").LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     register(season.backend, "plain", model, np.array([[0.0], [1.0]], dtype=np.float32), run_id=None)
     season.backend.call(service.deploy_ungated, "plain", "plain@1", "a test")
     season.declare(MonitorDefinition("quality", "plain", performance=("auc",), drift=True))

@@ -29,7 +29,8 @@ import clew
 from clew import backend as backends
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
-from clew.feature_store.reading import load_training_data, training_set_details
+from clew.feature_store.reading import load_training_data
+from clew.feature_store.schema import training_set_details
 from clew.feature_store.service import push_rows
 from clew.identifiers import new_id
 from clew.operations import Operation, load_all

@@ -42,7 +42,7 @@ from clew.serving import service as serving
 ENDPOINT = EndpointDefinition(
     "late", "late", (RolloutStep("shadow", "2d"), RolloutStep("canary", "7d", 0.1)), GuardDefinition(errors=0.01, p95_ms=50, harm=0.02)
 )
-MODEL = ModelDefinition("late", "training", {}, None, None, True, FunctionRef("airport", "late", "airport.py"))
+MODEL = ModelDefinition("late", "training", {}, None, None, False, FunctionRef("airport", "late", "airport.py"))
 TRIGGER = TriggerDefinition(
     "late_retrain", "late", (Condition("worse", "quality"), Condition("cron", cron="0 4 1 * *", zone="America/New_York"))
 )

@@ -9,7 +9,7 @@ import typer
 from clew import console
 from clew.backend import current
 from clew.delivery.schema import Rollout, Trigger
-from clew.errors import Invalid, NotFound
+from clew.errors import Invalid
 
 __all__ = ["COMMANDS"]
 
@@ -98,32 +98,26 @@ def _harm(rollout: Rollout) -> str:
 
 def promote(endpoint: _Endpoint, reason: _Reason = "") -> None:
     """Let the version that is on its way answer all now."""
+    from clew.delivery.deploying import under_way
     from clew.delivery.service import promote_rollout
 
-    _show(current().call(promote_rollout, _under_way(endpoint).id, reason))
+    _show(current().call(promote_rollout, under_way(current(), endpoint).id, reason))
 
 
 def pause(endpoint: _Endpoint, reason: _Reason = "") -> None:
     """Hold the version that is on its way at its step; the guard goes on watching."""
+    from clew.delivery.deploying import under_way
     from clew.delivery.service import pause_rollout
 
-    _show(current().call(pause_rollout, _under_way(endpoint).id, reason))
+    _show(current().call(pause_rollout, under_way(current(), endpoint).id, reason))
 
 
 def resume(endpoint: _Endpoint, reason: _Reason = "") -> None:
     """Let the version that was held go on."""
+    from clew.delivery.deploying import under_way
     from clew.delivery.service import resume_rollout
 
-    _show(current().call(resume_rollout, _under_way(endpoint).id, reason))
-
-
-def _under_way(endpoint: str) -> Rollout:
-    from clew.delivery.service import list_rollouts
-
-    newest = current().call(list_rollouts, endpoint, 1).items
-    if not newest or not newest[0].open:
-        raise NotFound(f"no version is on its way behind {endpoint!r}; `clew rollouts` shows those that have been")
-    return newest[0]
+    _show(current().call(resume_rollout, under_way(current(), endpoint).id, reason))
 
 
 def _show(rollout: Rollout) -> None:

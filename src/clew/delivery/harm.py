@@ -3,19 +3,15 @@
 import itertools
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
-from clew.clock import parse_duration
 from clew.definitions import GuardDefinition
 from clew.delivery.schema import Harm, HarmDay
 from clew.monitoring.betting import HarmTest
 from clew.serving.pairs import Pair
 
 __all__ = ["judge_harm", "next_maturity"]
-
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local on purpose: blocks are counted by the local clock
 
 
 def next_maturity(after: datetime, *, within: timedelta, block: str, zone: str) -> datetime:
@@ -24,17 +20,9 @@ def next_maturity(after: datetime, *, within: timedelta, block: str, zone: str) 
     >>> next_maturity(datetime(2013, 4, 1, 4, tzinfo=UTC), within=timedelta(days=1), block="1d", zone="America/New_York").isoformat()
     '2013-04-02T04:00:00+00:00'
     """
-    number = _block_of(after - within, block, zone)
-    end = (_EPOCH + (number + 1) * parse_duration(block)).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-    return end + within
+    from clew.feature_store.training_data import block_of, block_start
 
-
-def _block_of(at: datetime, block: str, zone: str) -> int:
-    import polars as pl
-
-    from clew.feature_store.training_data import block_numbers
-
-    return int(block_numbers(pl.Series([at], dtype=pl.Datetime("us", "UTC")), block, zone)[0])
+    return block_start(block_of(after - within, block, zone) + 1, block, zone) + within
 
 
 def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zone: str, until: datetime) -> Harm:
@@ -46,7 +34,7 @@ def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zon
     import numpy as np
     import polars as pl
 
-    from clew.feature_store.training_data import block_numbers
+    from clew.feature_store.training_data import block_numbers, block_of
     from clew.pipelines.comparison import clipped_log_loss, unit_of
 
     assert guard.harm is not None  # the caller asked
@@ -55,7 +43,7 @@ def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zon
     times = pl.Series([pair.event_time for pair in pairs], dtype=pl.Datetime("us", "UTC"))
     # The local clock goes back once a year; a block that would come twice is one.
     numbers = np.maximum.accumulate(block_numbers(times, block, zone)) if pairs else np.empty(0, np.int64)
-    numbers = numbers[numbers < _block_of(until, block, zone)]
+    numbers = numbers[numbers < block_of(until, block, zone)]
     pairs = pairs[: len(numbers)]
     if pairs:
         labels = np.array([pair.label for pair in pairs])

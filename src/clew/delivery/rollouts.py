@@ -23,6 +23,7 @@ from clew.feature_store.schema import TrainingSetDetails
 from clew.identifiers import new_id
 from clew.operations import Context
 from clew.serving import service as serving
+from clew.serving.documents import training_set_of
 from clew.serving.pairs import matured_pairs
 from clew.serving.routing import find_endpoint, get_route, routes_of
 from clew.serving.schema import Route, served_routes
@@ -108,10 +109,7 @@ def until_next_look(context: Context, rollout: Rollout) -> datetime:
 
 def _training_set(context: Context, rollout: Rollout) -> TrainingSetDetails | None:
     route = get_route(context, rollout.endpoint, find_endpoint(context, rollout.endpoint).epoch)
-    if route.document.training_set is None:
-        return None
-    version = catalog.get_version(context, route.document.training_set.name, route.document.training_set.number)
-    return msgspec.convert(version.details, TrainingSetDetails)
+    return training_set_of(context, route.document.training_set)
 
 
 # ── beginning ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

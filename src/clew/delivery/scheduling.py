@@ -24,6 +24,7 @@ from clew.monitoring.due import next_look
 from clew.monitoring.looking import look
 from clew.operations import Context
 from clew.serving import service as serving
+from clew.serving.documents import training_set_of
 from clew.serving.routing import find_endpoint, get_route
 from clew.storage import jobs as queue
 from clew.storage.events import emit
@@ -46,7 +47,10 @@ def advance(context: Context, to: datetime) -> Advance:
     if replays and to < now:
         raise Conflict(f"event time of {project.slug!r} is {now.isoformat()} already and only moves forwards")
     context = replace(context, now=now)
-    context.run_write(reconcile)
+    with context.reading() as inside:  # asked every second: nobody waits for its write lock while the schedule is as declared
+        reconciled = _is_reconciled(inside)
+    if not reconciled:
+        context.run_write(reconcile)
     while True:
         waiting = _waiting(context) if replays else ()
         if waiting:
@@ -81,6 +85,32 @@ def reconcile(context: Context) -> None:
 
     A next time is looked up only for what has none, or was declared otherwise when it was looked up.
     """
+    there, wanted = _scheduled(context), _wanted(context)
+    for kind, subject in there.keys() - wanted.keys():
+        context.db.execute(_one(sa.delete(schedules), context, kind, subject))
+    for (kind, subject), (reckoned_from, next_time) in wanted.items():
+        known = there.get((kind, subject))
+        if known is None:
+            row = {"project": context.project, "kind": kind, "subject": subject, "reckoned_from": reckoned_from}
+            context.db.execute(sa.insert(schedules).values(**row, next_at=next_time()))
+        elif known.reckoned_from != reckoned_from:
+            # What was due before the change is done before it counts.
+            at = known.next_at if known.next_at <= context.now else next_time()
+            context.db.execute(_one(sa.update(schedules), context, kind, subject).values(next_at=at, reckoned_from=reckoned_from))
+
+
+def _is_reconciled(context: Context) -> bool:
+    reckoned_from = {key: row.reckoned_from for key, row in _scheduled(context).items()}
+    return reckoned_from == {key: words for key, (words, _) in _wanted(context).items()}
+
+
+def _scheduled(context: Context) -> dict[tuple[str, str], Any]:  # Any: a SQLAlchemy row
+    mine = sa.select(schedules).where(schedules.c.project == context.project)
+    return {(row.kind, row.subject): row for row in context.db.execute(mine)}
+
+
+def _wanted(context: Context) -> dict[tuple[str, str], tuple[str, Callable[[], datetime | None]]]:
+    """What has a place in the schedule: from what its next time is reckoned, and how."""
     wanted: dict[tuple[str, str], tuple[str, Callable[[], datetime | None]]] = {}
     for one in catalog.list_definitions(context, "trigger").items:
         trigger = from_document(one.document)
@@ -93,19 +123,7 @@ def reconcile(context: Context) -> None:
     for rollout in rollouts.all_open(context):
         reckoned_from = f"{rollout.state} until {rollout.step_ends_at.isoformat()}"
         wanted["rollout", rollout.id] = (reckoned_from, functools.partial(rollouts.until_next_look, context, rollout))
-    mine = sa.select(schedules).where(schedules.c.project == context.project)
-    there = {(row.kind, row.subject): row for row in context.db.execute(mine)}
-    for kind, subject in there.keys() - wanted.keys():
-        context.db.execute(_one(sa.delete(schedules), context, kind, subject))
-    for (kind, subject), (reckoned_from, next_time) in wanted.items():
-        known = there.get((kind, subject))
-        if known is None:
-            row = {"project": context.project, "kind": kind, "subject": subject, "reckoned_from": reckoned_from}
-            context.db.execute(sa.insert(schedules).values(**row, next_at=next_time()))
-        elif known.reckoned_from != reckoned_from:
-            # What was due before the change is done before it counts.
-            at = known.next_at if known.next_at <= context.now else next_time()
-            context.db.execute(_one(sa.update(schedules), context, kind, subject).values(next_at=at, reckoned_from=reckoned_from))
+    return wanted
 
 
 def _waiting(context: Context) -> tuple[str, ...]:
@@ -228,10 +246,9 @@ def _next_look(context: Context, monitor: MonitorDefinition) -> datetime:
     """By the clock of the training set that the endpoint's version was made from."""
     serves = None if monitor.endpoint is None else find_endpoint(context, monitor.endpoint)
     if monitor.endpoint is not None and serves is not None:
-        training = get_route(context, monitor.endpoint, serves.epoch).document.training_set
-        if training is not None:
-            details = catalog.get_version(context, training.name, training.number).details
-            return next_look(monitor, context.now, details["zone"], details["block"])
+        details = training_set_of(context, get_route(context, monitor.endpoint, serves.epoch).document.training_set)
+        if details is not None:
+            return next_look(monitor, context.now, details.zone, details.block)
     return next_look(monitor, context.now)
 
 

@@ -196,7 +196,7 @@ def list_jobs(context: Context, state: JobState | None = None, limit: int = 50, 
     if cursor is not None:
         query = query.where(_after(jobs.c.due_at, jobs.c.id, cursor))
     rows = context.db.execute(query.order_by(jobs.c.due_at.desc(), jobs.c.id.desc()).limit(limit + 1))
-    found = [Job(**{name: row._mapping[name] for name in Job.__dataclass_fields__}) for row in rows]
+    found = [queue.as_job(row) for row in rows]
     return _page(found, limit, lambda job: (job.due_at, job.id))
 
 

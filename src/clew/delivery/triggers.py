@@ -84,7 +84,7 @@ def builds_of(context: Context, name: str, limit: int = 50) -> list[Build]:
     found = []
     for row in context.db.execute(query.limit(1_000)):
         if row.arguments.get("trigger") == name:
-            job = Job(**{column: row._mapping[column] for column in Job.__dataclass_fields__})
+            job = queue.as_job(row)
             found.append(Build(job, _outcome(job)))
     return found[:limit]
 

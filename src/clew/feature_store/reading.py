@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from clew.backend import Backend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion
@@ -14,21 +12,14 @@ from clew.errors import Invalid, NotFound
 from clew.feature_store import service
 from clew.feature_store.evaluation import evaluate, evaluate_view
 from clew.feature_store.functions import KNOWN, ViewFunction
-from clew.feature_store.schema import FeatureViewDetails, TrainingSetDetails, UsedView
+from clew.feature_store.schema import FeatureViewDetails, UsedView, training_set_details
 from clew.feature_store.tables import table_rows
 from clew.feature_store.training_data import TrainingData
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["latest_rows", "load_functions", "load_training_data", "recompute", "scan_version", "source_of", "training_set_details"]
-
-
-def training_set_details(version: AssetVersion) -> TrainingSetDetails:
-    """A training set's version, typed."""
-    if version.kind != "training_set":
-        raise Invalid(f"{version.ref} is a {version.kind.replace('_', ' ')}, not a training set")
-    return msgspec.convert(version.details, TrainingSetDetails)
+__all__ = ["latest_rows", "load_functions", "load_training_data", "recompute", "scan_version", "source_of"]
 
 
 def scan_version(backend: Backend, name: str, number: int, *, with_known: bool = False) -> "pl.LazyFrame":

@@ -4,15 +4,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 
 from clew.catalog.schema import AssetVersion, VersionRef
+from clew.errors import Invalid
 from clew.storage.database import Instant, metadata
 from clew.storage.tables import TablePin
 
 __all__ = [
     "FeatureColumn", "FeatureViewDetails", "FeatureViewVersion", "Pin", "PushResult", "Revert", "TrainingSetDetails", "UsedView",
-    "ViewKind", "Waiting", "online_pins",
+    "ViewKind", "Waiting", "online_pins", "training_set_details",
 ]  # fmt: skip
 
 _NAME = sa.String(128)
@@ -102,6 +104,13 @@ class TrainingSetDetails:
     spine: VersionRef
     label_dataset: VersionRef
     views: tuple[UsedView, ...]
+
+
+def training_set_details(version: AssetVersion) -> TrainingSetDetails:
+    """A training set's version, typed."""
+    if version.kind != "training_set":
+        raise Invalid(f"{version.ref} is a {version.kind.replace('_', ' ')}, not a training set")
+    return msgspec.convert(version.details, TrainingSetDetails)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from clew.feature_store.evaluation import Check, evaluate, micros_of
 from clew.feature_store.functions import ViewFunction, load_function
 from clew.feature_store.reading import source_of
 from clew.feature_store.schema import TrainingSetDetails, UsedView
-from clew.feature_store.training_data import block_numbers
+from clew.feature_store.training_data import block_numbers, block_start
 from clew.storage.tables import TablePin
 
 if TYPE_CHECKING:
@@ -237,17 +237,9 @@ def _within_bounds(rows: _Rows) -> Check:
 
 def _holdout_from(definition: TrainingSetDefinition, times: "pl.Series") -> datetime | None:
     """The start of the holdout: so many whole blocks back from the end of the newest block, by the zone's clock."""
-    import polars as pl
-
     if definition.holdout is None or not len(times):
         return None
     length = micros_of(definition.block)
     last = int(block_numbers(times, definition.block, definition.zone).max())
     start = (last + 1) * length - micros_of(definition.holdout)
-    start -= start % length
-    local = pl.Series([start], dtype=pl.Int64).cast(pl.Datetime("us"))
-    # Where clocks jump over the start of a block, it begins an hour later.
-    zoned = local.dt.replace_time_zone(definition.zone, ambiguous="earliest", non_existent="null")
-    if zoned[0] is None:
-        zoned = (local + timedelta(hours=1)).dt.replace_time_zone(definition.zone, ambiguous="earliest")
-    return from_micros(int(zoned.dt.epoch("us")[0]))
+    return block_start(start // length, definition.block, definition.zone)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from clew.clock import parse_duration, to_micros
 from clew.errors import Invalid, MissingDependency
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["Split", "TrainingData", "block_numbers"]
+__all__ = ["Split", "TrainingData", "block_numbers", "block_of", "block_start"]
 
 _DAY_MICROS = 86_400_000_000
 
@@ -211,3 +212,20 @@ def block_numbers(times: "pl.Series", block: str, zone: str) -> "npt.NDArray[np.
     length = parse_duration(block)
     local = times.dt.convert_time_zone(zone).dt.replace_time_zone(None).dt.cast_time_unit("us").to_physical()
     return (local // (length.days * _DAY_MICROS + length.seconds * 1_000_000 + length.microseconds)).to_numpy()
+
+
+def block_of(at: datetime, block: str, zone: str) -> int:
+    """The number of the block that an instant lies in, as ``block_numbers`` counts."""
+    import polars as pl
+
+    return int(block_numbers(pl.Series([at], dtype=pl.Datetime("us", "UTC")), block, zone)[0])
+
+
+def block_start(number: int, block: str, zone: str) -> datetime:
+    """The instant at which a block begins by the local clock, in UTC; where clocks jump over it, an hour later.
+
+    >>> block_start(block_of(datetime(2013, 4, 1, 12, tzinfo=UTC), "1d", "America/New_York"), "1d", "America/New_York").isoformat()
+    '2013-04-01T04:00:00+00:00'
+    """
+    local = datetime(1970, 1, 1) + number * parse_duration(block)  # noqa: DTZ001 - local on purpose; the zone comes next
+    return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)  # a time that does not exist is read by the offset before the jump

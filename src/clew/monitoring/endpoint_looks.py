@@ -30,7 +30,7 @@ from clew.monitoring.findings import (
     performance,
 )
 from clew.monitoring.outcomes import with_labels
-from clew.monitoring.references import Reference, cell_count, cells_of, null_rows, reference_of, training_of
+from clew.monitoring.references import Reference, cell_count, cells_of, null_rows, reference_of
 from clew.monitoring.regret import paired_regret
 from clew.monitoring.schema import SkewReport, Word, monitoring_reports
 from clew.monitoring.seen import Seen
@@ -38,6 +38,7 @@ from clew.monitoring.tenures import Tenure, answers_of
 from clew.operations import Context
 from clew.pipelines.comparison import MINIMUM_BLOCKS, clipped_log_loss
 from clew.registry.service import model_version
+from clew.serving.documents import training_set_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,7 +95,7 @@ class _Ground:
 def findings_of_tenure(context: Context, definition: MonitorDefinition, tenure: Tenure, seen: Seen) -> list[Finding]:
     """Everything that is due and has not been looked at. ``context`` is outside of any transaction."""
     with context.reading() as inside:
-        ground = _Ground(context, definition, tenure, training_of(inside, tenure.document), seen)
+        ground = _Ground(context, definition, tenure, training_set_of(inside, tenure.document.training_set), seen)
     first = first_whole_day(tenure.since, ground.zone)
     windows = spans(first, window_days(definition.window, ground.block), ground.until, ground.zone) if definition.performance else []
     matured = [span for span in windows if not seen.has("performance", span) and span.end + ground.within <= context.now]

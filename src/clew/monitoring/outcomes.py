@@ -26,8 +26,5 @@ def with_labels(context: Context, training: TrainingSetDetails, answered: "pl.Da
     wanted = [asked[place] for place in newest["_place"]]
     labels = truths.labels_of(context, training.label_dataset.name, training.label, training.key, wanted)
     within = parse_duration(training.label_within)
-    values = [
-        found[0] if found is not None and (found[1] is None or found[1] <= event_time + within) else None
-        for found, event_time in zip(labels, newest["event_time"], strict=True)
-    ]
+    values = [truths.in_time(found, event_time, within) for found, event_time in zip(labels, newest["event_time"], strict=True)]
     return newest.with_columns(label=pl.Series(values, dtype=pl.Float64))

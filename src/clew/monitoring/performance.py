@@ -10,7 +10,7 @@ Intervals: see ``clew.pipelines.intervals``. Brier (1950) for the squared error 
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from clew.clock import parse_duration
@@ -82,7 +82,7 @@ def measure(
     """
     import numpy as np
 
-    from clew.feature_store.training_data import block_numbers
+    from clew.feature_store.training_data import block_numbers, block_of
 
     truth, given = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if not len(times) == len(truth) == len(given):
@@ -91,7 +91,7 @@ def measure(
     if wrong.any():
         raise Invalid(f"a label is 0, 1 or missing; row {int(wrong.argmax())} has {truth[wrong.argmax()]:g}")
     numbers = block_numbers(times, block, zone)
-    matured = numbers < _current_block(now - parse_duration(label_within), block, zone)
+    matured = numbers < block_of(now - parse_duration(label_within), block, zone)
     judged = matured & ~np.isnan(truth)
     summary = _summary(truth[judged], given[judged], numbers[judged], block)
     blocks = len(np.unique(numbers[judged]))
@@ -100,14 +100,6 @@ def measure(
     from clew.pipelines.comparison import unit_of
 
     return Performance(*summary, unit_of(block), blocks, *counts, blocks >= ENOUGH_BLOCKS, tuple(shown))
-
-
-def _current_block(at: datetime, block: str, zone: str) -> int:
-    import polars as pl
-
-    from clew.feature_store.training_data import block_numbers
-
-    return int(block_numbers(pl.Series([at], dtype=pl.Datetime("us", "UTC")), block, zone)[0])
 
 
 def _summary(
@@ -136,12 +128,13 @@ def _block(
 ) -> BlockPerformance:
     import numpy as np
 
+    from clew.feature_store.training_data import block_start
     from clew.pipelines.comparison import clipped_log_loss
 
     labelled = chosen & ~np.isnan(truth)
     labels, given = truth[labelled], scores[labelled]
     return BlockPerformance(
-        starts=_start(int(number), block, zone),
+        starts=block_start(int(number), block, zone),
         rows=int(chosen.sum()),
         labelled=int(labelled.sum()),
         matured=bool(matured[chosen].all()),
@@ -160,16 +153,3 @@ def _auc(labels: "npt.NDArray[np.float64]", scores: "npt.NDArray[np.float64]") -
     positives = labels.sum()
     pairs = positives * (len(labels) - positives)
     return float(pair_counts(labels, scores, np.zeros(len(labels), dtype=np.int64), 1)[0, 0] / pairs) if pairs else None
-
-
-def _start(number: int, block: str, zone: str) -> datetime:
-    """The instant at which a block begins by the local clock; a local time that a change of clocks skips begins an hour later."""
-    import polars as pl
-
-    local = datetime(1970, 1, 1) + number * parse_duration(block)  # noqa: DTZ001 - local on purpose; the zone comes next
-    for later in (timedelta(0), timedelta(hours=1)):
-        at = pl.Series([local + later]).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-        if at[0] is not None:
-            begins: datetime = at.dt.convert_time_zone("UTC")[0]
-            return begins
-    raise Invalid(f"{local} does not exist in {zone}")

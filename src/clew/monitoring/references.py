@@ -4,11 +4,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from clew.catalog import service as catalog
 from clew.clock import to_micros
 from clew.datasets.bins import ORDERED, Bins
 from clew.datasets.profile import profile
@@ -25,7 +23,7 @@ from clew.serving.schema import RouteDocument
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Reference", "cell_count", "cells_of", "null_rows", "reference_of", "training_of", "worst_share"]
+__all__ = ["Reference", "cell_count", "cells_of", "null_rows", "reference_of", "worst_share"]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -46,14 +44,6 @@ class Reference:
     null_rates: dict[str, float | None]
     positions: dict[str, list[int]]
     views: dict[str, str]
-
-
-def training_of(context: Context, document: RouteDocument) -> TrainingSetDetails | None:
-    """The training set's version behind a route's document; ``None`` where there is none."""
-    named = document.training_set
-    if named is None:
-        return None
-    return msgspec.convert(catalog.get_version(context, named.name, named.number).details, TrainingSetDetails)
 
 
 _kept: OrderedDict[tuple[str, str, str, int], Reference] = OrderedDict()

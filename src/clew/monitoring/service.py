@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from clew.catalog import service as catalog
 from clew.clock import wall_now
 from clew.errors import Invalid
 from clew.feature_store.schema import TrainingSetDetails
@@ -17,6 +16,7 @@ from clew.monitoring.performance import measure
 from clew.monitoring.schema import PerformanceReport, Report, ShadowReport, SkewReport, monitoring_reports
 from clew.operations import Context, Page, operation
 from clew.serving.answers import all_answers
+from clew.serving.documents import training_set_of
 from clew.serving.routing import endpoint_row, get_route
 from clew.storage.events import emit
 
@@ -41,12 +41,12 @@ def measure_performance(context: Context, name: str, start: datetime | None = No
 
 def _training_set(context: Context, name: str) -> TrainingSetDetails:
     route = get_route(context, name, endpoint_row(context, name).epoch)
-    reference = route.document.training_set
-    if reference is None:
+    details = training_set_of(context, route.document.training_set)
+    if details is None:
         raise Invalid(
             f"{route.ref} was registered without a training set, so nothing says what its label is; there is no truth to compare with"
         )
-    return msgspec.convert(catalog.get_version(context, reference.name, reference.number).details, TrainingSetDetails)
+    return details
 
 
 def _outcomes(context: Context, name: str, training: TrainingSetDetails, start: datetime | None, end: datetime | None) -> "pl.DataFrame":

@@ -59,6 +59,8 @@ def shadow(
     """
     import numpy as np
 
+    from clew.feature_store.training_data import block_numbers, block_of
+
     document, details, seen_until = _version(backend, reference)
     given, name = _read(decisions, details.key, column)
     rows = _with_labels(backend, details, _joined(backend, document, details, given))
@@ -67,10 +69,10 @@ def shadow(
         raise NotFound(
             f"none of the {given.height:,} keys in {_source(decisions)} is in {details.spine.name}; it is keyed by {', '.join(details.key)}"
         )
-    numbers = _blocks(rows[details.time], details)
+    numbers = block_numbers(rows[details.time], details.block, details.zone)
     now = backend.call(get_project).event_time or wall_now()
-    matured = numbers < _block(now - parse_duration(details.label_within), details)
-    fresh = np.ones(len(numbers), np.bool_) if seen_until is None else numbers > _block(seen_until, details)
+    matured = numbers < block_of(now - parse_duration(details.label_within), details.block, details.zone)
+    fresh = np.ones(len(numbers), np.bool_) if seen_until is None else numbers > block_of(seen_until, details.block, details.zone)
     labelled = rows["_label"].is_not_null().to_numpy()
     judged = matured & fresh & labelled
     part = rows.filter(judged)
@@ -87,7 +89,7 @@ def shadow(
 
 
 def _version(backend: Backend, reference: str) -> "tuple[RouteDocument, TrainingSetDetails, datetime | None]":
-    from clew.feature_store.reading import training_set_details
+    from clew.feature_store.schema import training_set_details
 
     version = backend.call(catalog.resolve, reference)
     found = backend.call(model_version, version.name, version.number)
@@ -207,18 +209,6 @@ def _with_labels(backend: Backend, details: "TrainingSetDetails", rows: "pl.Data
     if not values.is_in([0.0, 1.0]).all():
         raise Invalid(f"the label {details.label!r} is no yes or no: decisions about a number can't be held against it")
     return joined.with_columns(_label=pl.when(in_time).then(pl.col("_label").cast(pl.Float64)).cast(pl.Boolean))
-
-
-def _blocks(times: "pl.Series", details: "TrainingSetDetails") -> "npt.NDArray[np.int64]":
-    from clew.feature_store.training_data import block_numbers
-
-    return block_numbers(times, details.block, details.zone)
-
-
-def _block(at: datetime, details: "TrainingSetDetails") -> int:
-    import polars as pl
-
-    return int(_blocks(pl.Series([at], dtype=pl.Datetime("us", "UTC")), details)[0])
 
 
 def _scores(

@@ -188,15 +188,13 @@ def check_unseen(name: str, seen_until: datetime | None, rows: "TrainingData") -
 def unseen(rows: "TrainingData", *candidates: Candidate | None) -> "TrainingData":
     """The rows of whole blocks after everything that any of the candidates has seen."""
     import numpy as np
-    import polars as pl
 
-    from clew.feature_store.training_data import block_numbers
+    from clew.feature_store.training_data import block_of
 
     seen = [candidate.seen_until for candidate in candidates if candidate is not None and candidate.seen_until is not None]
     if not seen:
         return rows
-    newest = pl.Series([max(seen)], dtype=pl.Datetime("us", "UTC"))
-    return rows.filter(np.asarray(rows.blocks() > block_numbers(newest, rows.block, rows.zone)[0], dtype=np.bool_))
+    return rows.filter(np.asarray(rows.blocks() > block_of(max(seen), rows.block, rows.zone), dtype=np.bool_))
 
 
 def compare(

@@ -18,7 +18,8 @@ from clew.catalog import service as catalog
 from clew.catalog.schema import AliasMove, AssetVersion, VersionRef
 from clew.definitions import ModelDefinition
 from clew.errors import BuildFailed, ClewError, Conflict
-from clew.feature_store.reading import load_training_data, training_set_details
+from clew.feature_store.reading import load_training_data
+from clew.feature_store.schema import training_set_details
 from clew.pipelines import service
 from clew.pipelines.building import Builder, Made
 from clew.pipelines.comparison import Candidate, Verdict

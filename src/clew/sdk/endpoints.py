@@ -117,31 +117,26 @@ class Endpoint(Declared):
     def promote(self, *, reason: str = "") -> "Rollout":
         """Let the version that is on its way answer all now. Raises ``NotFound`` where none is."""
         from clew.backend import current
+        from clew.delivery.deploying import under_way
         from clew.delivery.service import promote_rollout
 
-        return current().call(promote_rollout, self._under_way().id, reason)
+        return current().call(promote_rollout, under_way(current(), self.name).id, reason)
 
     def pause(self, *, reason: str = "") -> "Rollout":
         """Hold the version that is on its way at its step; the guard goes on watching."""
         from clew.backend import current
+        from clew.delivery.deploying import under_way
         from clew.delivery.service import pause_rollout
 
-        return current().call(pause_rollout, self._under_way().id, reason)
+        return current().call(pause_rollout, under_way(current(), self.name).id, reason)
 
     def resume(self, *, reason: str = "") -> "Rollout":
         """Let the version that was held go on."""
         from clew.backend import current
+        from clew.delivery.deploying import under_way
         from clew.delivery.service import resume_rollout
 
-        return current().call(resume_rollout, self._under_way().id, reason)
-
-    def _under_way(self) -> "Rollout":
-        from clew.errors import NotFound
-
-        newest = self.rollouts(limit=1)
-        if not newest or not newest[0].open:
-            raise NotFound(f"no version is on its way behind {self.name!r}; `clew deploy <version>` sends one")
-        return newest[0]
+        return current().call(resume_rollout, under_way(current(), self.name).id, reason)
 
     def routes(self, limit: int = 500) -> "list[Route]":
         """What the endpoint has answered by, newest first."""

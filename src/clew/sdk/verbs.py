@@ -20,13 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["apply", "build", "builder", "plan", "preview", "propose", "why"]
 
 
-def builder(*, executor: str = "processes", workers: int | None = None, progress: "Progress | None" = None) -> "Builder":
-    """A builder over everything that was declared, on the current backend."""
+def builder(
+    *,
+    executor: str = "processes",
+    workers: int | None = None,
+    progress: "Progress | None" = None,
+    changes: "Mapping[str, Any] | None" = None,
+) -> "Builder":
+    """A builder over everything that was declared, on the current backend; with ``changes`` as it would be with them."""
     from clew.pipelines.building import Builder
     from clew.pipelines.executors import open_executor
     from clew.pipelines.graph import Graph
+    from clew.pipelines.proposals import changed
 
-    graph = Graph.of(declarations.all_declared())
+    declared = declarations.all_declared()
+    graph = Graph.of(changed(declared, changes) if changes else declared)
     return Builder(current(), graph, executor=lambda: open_executor(executor, workers), progress=progress)
 
 
@@ -62,21 +70,14 @@ def propose(
     ``changes`` are fields of declarations, ``{"late_training.last": "30d"}``, or hyperparameters, ``{"late.max_leaf_nodes": 15}``. A
     changed recipe must be *better* than the champion where the gate asks for it. What passes sets out behind the model's endpoints.
     """
-    from clew.pipelines.building import Builder
-    from clew.pipelines.executors import open_executor
-    from clew.pipelines.graph import Graph
-    from clew.pipelines.proposals import changed
-
-    graph = Graph.of(changed(declarations.all_declared(), changes))
-    made = Builder(current(), graph, executor=lambda: open_executor(executor, workers), progress=progress).build(_name(model))
+    made = builder(executor=executor, workers=workers, progress=progress, changes=changes).build(_name(model))
     if roll_out and made.state == "ready":
         from clew.delivery.service import roll_out as send
 
+        reason = f"proposed: {', '.join(f'{name}={value}' for name, value in changes.items())}"
         for one in declarations.all_declared():
             if isinstance(one.definition, EndpointDefinition) and one.definition.model == made.name:
-                current().call(
-                    send, one.name, str(made.ref), f"proposed: {', '.join(f'{name}={value}' for name, value in changes.items())}"
-                )
+                current().call(send, one.name, str(made.ref), reason)
     return made
 
 

@@ -74,6 +74,9 @@ class Delivery:
 
     def _work(self) -> None:
         context = self._backend.context(self._backend.project, actor="clew")
+        with context.reading() as inside:  # asked ten times a second: nobody is to wait for its write lock while there is nothing to do
+            if not queue.any_open(inside):
+                return
         delivery.end_spent(context)
         job = context.run_write(lambda inside: queue.claim(inside, self._holder, ("build",)))
         if job is None:

@@ -5,9 +5,9 @@ import time
 from clew.backend import Backend
 from clew.errors import Unavailable
 from clew.serving import service
-from clew.serving.schema import EndpointStatus, Route
+from clew.serving.schema import EndpointStatus
 
-__all__ = ["deploy", "rollback"]
+__all__ = ["deploy", "rollback", "taken_up"]
 
 _LOOK_SECONDS = 0.1
 
@@ -17,32 +17,38 @@ def deploy(
 ) -> EndpointStatus:
     """Deploy and wait. Without a serving process there is nothing to wait for: one that starts will serve the route."""
     if ungated:
-        route = backend.call(service.deploy_ungated, name, reference, reason, bounds)
+        backend.call(service.deploy_ungated, name, reference, reason, bounds)
     else:
-        route = backend.call(service.deploy, name, reference, reason)
-    return _flipped(backend, route, wait_seconds)
+        backend.call(service.deploy, name, reference, reason)
+    return taken_up(backend, name, wait_seconds)
 
 
 def rollback(backend: Backend, name: str, *, reason: str = "", wait_seconds: float = 30.0) -> EndpointStatus:
-    return _flipped(backend, backend.call(service.rollback, name, reason), wait_seconds)
+    backend.call(service.rollback, name, reason)
+    return taken_up(backend, name, wait_seconds)
 
 
-def _flipped(backend: Backend, route: Route, wait_seconds: float) -> EndpointStatus:
+def taken_up(backend: Backend, name: str, wait_seconds: float) -> EndpointStatus:
+    """Wait until every living serving process answers by the route in force; without one there is nothing to wait for.
+
+    Raises ``Unavailable`` where one can't load the route, or has not after that time.
+    """
     end = time.monotonic() + wait_seconds
     while True:
-        status = backend.call(service.endpoint_status, route.endpoint)
+        status = backend.call(service.endpoint_status, name)
         alive = [process for process in status.processes if process.alive]
-        if status.flipped or not alive or status.route.epoch != route.epoch:
+        if status.flipped or not alive:
             return status
-        for process in alive:
-            if process.epoch == route.epoch and process.state == "failed":
-                raise Unavailable(
-                    f"{process.url} could not load {route.ref} and goes on with what it has: {process.message}; "
-                    f"`clew rollback {route.endpoint}` takes the route back",
-                    process=process.process,
-                )
+        new = status.route.candidate or status.route
+        failed = [process for process in alive if process.epoch == status.route.epoch and process.state == "failed"]
+        if failed:
+            raise Unavailable(
+                f"{failed[0].url} could not load {new.ref} and goes on with what it has: {failed[0].message}; "
+                f"`clew rollback {name}` takes the route back",
+                process=failed[0].process,
+            )
         if time.monotonic() >= end:
             raise Unavailable(
-                f"{route.ref} is deployed, and not every serving process answers with it after {wait_seconds:.0f} s; look at their logs"
+                f"{new.ref} is deployed, and not every serving process answers by its route after {wait_seconds:.0f} s; look at their logs"
             )
         time.sleep(_LOOK_SECONDS)

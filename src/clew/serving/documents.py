@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-import msgspec
-
 from clew.catalog import service as catalog
+from clew.catalog.schema import VersionRef
 from clew.datasets.growth import details_of
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import NotFound, Refused
-from clew.feature_store.schema import TrainingSetDetails, UsedView
+from clew.feature_store.schema import TrainingSetDetails, UsedView, training_set_details
 from clew.operations import Context, operation
 from clew.registry.schema import ModelVersion
 from clew.registry.service import model_version
 from clew.serving.schema import RequestField, RouteDocument, ServedView
 
-__all__ = ["make", "model_document", "used_views"]
+__all__ = ["make", "model_document", "training_set_of", "used_views"]
 
 
 def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool = True) -> RouteDocument:
@@ -38,7 +37,8 @@ def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool =
     )  # fmt: skip
     if details.training_set is None:
         return replace(plain, fields=tuple(RequestField(field.name, field.dtype) for field in details.signature.inputs))
-    training = _training_set(context, found)
+    training = training_set_of(context, details.training_set)
+    assert training is not None  # the model has one
     brought = [name for use in training.views for name in use.columns]
     absent = [name for name in features if name not in brought]
     if absent:
@@ -61,10 +61,9 @@ def model_document(context: Context, name: str, number: int) -> RouteDocument:
     return make(context, name, model_version(context, name, number))
 
 
-def _training_set(context: Context, found: ModelVersion) -> TrainingSetDetails:
-    assert found.details.training_set is not None
-    version = catalog.get_version(context, found.details.training_set.name, found.details.training_set.number)
-    return msgspec.convert(version.details, TrainingSetDetails)
+def training_set_of(context: Context, reference: VersionRef | None) -> TrainingSetDetails | None:
+    """The training set's version that a document, or a model's details, name; ``None`` for a model that was registered without one."""
+    return None if reference is None else training_set_details(catalog.get_version(context, reference.name, reference.number))
 
 
 def used_views(views: Iterable[UsedView]) -> Iterator[UsedView]:

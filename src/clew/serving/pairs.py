@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
-from clew.catalog import service as catalog
 from clew.clock import from_micros, parse_duration
-from clew.feature_store.schema import TrainingSetDetails
 from clew.operations import Context
 from clew.serving import truths
 from clew.serving.answers import records_since
+from clew.serving.documents import training_set_of
 from clew.serving.records import Record
 from clew.serving.schema import RouteDocument
 
@@ -33,7 +30,7 @@ def matured_pairs(context: Context, document: RouteDocument, candidate: int, sin
     Of several answers for one key the newest counts. ``document`` is the champion's: it says what the key and the label are. Rows that
     one of them refused have no pair.
     """
-    details = _training_set(context, document)
+    details = training_set_of(context, document.training_set)
     if details is None:
         return []
     scored = [
@@ -52,16 +49,10 @@ def matured_pairs(context: Context, document: RouteDocument, candidate: int, sin
     pairs = []
     for (_, (record, champion, tried)), label in zip(ordered, labels, strict=True):
         at = from_micros(record.event_time)
-        if label is not None and (label[1] is None or label[1] <= at + within):
-            pairs.append(Pair(at, champion, tried, label[0]))
+        truth = truths.in_time(label, at, within)
+        if truth is not None:
+            pairs.append(Pair(at, champion, tried, truth))
     return pairs
-
-
-def _training_set(context: Context, document: RouteDocument) -> TrainingSetDetails | None:
-    if document.training_set is None:
-        return None
-    version = catalog.get_version(context, document.training_set.name, document.training_set.number)
-    return msgspec.convert(version.details, TrainingSetDetails)
 
 
 def _scores(record: Record, champion: int, candidate: int) -> tuple[float, float] | None:

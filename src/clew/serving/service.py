@@ -71,18 +71,23 @@ def deploy_ungated(context: Context, name: str, reference: str, reason: str, bou
 
 def _deploy(context: Context, name: str, reference: str, reason: str, *, ungated: bool, bounds: bool = True) -> Route:
     with context.reading() as inside:
-        version = catalog.resolve(inside, reference)
-        found = model_version(inside, version.name, version.number)
-        _check_endpoint(inside, name, version.name)
-        if not ungated:
-            gating.require_passed(inside, found)
-        document = documents.make(inside, name, found, bounds=bounds)
+        document = _servable(inside, name, reference, ungated=ungated, bounds=bounds)
         current = find_endpoint(inside, name)
         if current is not None:
             route = get_route(inside, name, current.epoch)
             if route.document == document and route.candidate is None:
                 return brief(route)
     return _put_route(context, document, "deploy", reason, ungated=ungated)
+
+
+def _servable(context: Context, name: str, reference: str, *, ungated: bool, bounds: bool) -> RouteDocument:
+    """The document by which an endpoint would serve a version. Raises what stands against it."""
+    version = catalog.resolve(context, reference)
+    found = model_version(context, version.name, version.number)
+    _check_endpoint(context, name, version.name)
+    if not ungated:
+        gating.require_passed(context, found)
+    return documents.make(context, name, found, bounds=bounds)
 
 
 def _check_endpoint(context: Context, name: str, model: str) -> None:
@@ -144,19 +149,14 @@ def _try(
         raise Invalid(f"a candidate's share is {share}; it lies from 0, a shadow, to below 1: deploy a version that is to answer all")
     with context.reading() as inside:
         current = get_route(inside, name, endpoint_row(inside, name).epoch)
-        version = catalog.resolve(inside, reference)
-        found = model_version(inside, version.name, version.number)
-        _check_endpoint(inside, name, version.name)
-        if not ungated:
-            gating.require_passed(inside, found)
-        document = documents.make(inside, name, found, bounds=bounds)
+        document = _servable(inside, name, reference, ungated=ungated, bounds=bounds)
     tried = current.candidate
     if document.number == current.document.number:
-        raise Conflict(f"{version.ref} answers at the endpoint {name!r} already")
-    if tried is not None and tried.ref != version.ref:
+        raise Conflict(f"{current.ref} answers at the endpoint {name!r} already")
+    candidate = Candidate(document, salt, share, guard)
+    if tried is not None and tried.ref != candidate.ref:
         raise Conflict(f"{tried.ref} is tried at the endpoint {name!r} already; let it end, or `clew rollback {name}` first")
     _check_same_question(current.document, document)
-    candidate = Candidate(document, salt, share, guard)
     if candidate == tried:
         return brief(current)
     return _put_route(context, current.document, "candidate", reason, ungated=current.ungated, candidate=candidate, after=current.epoch)

@@ -14,12 +14,12 @@ from clew.clock import from_micros, parse_duration
 from clew.datasets.growth import details_of
 from clew.datasets.rows import ReadRow, RowReader, to_frame
 from clew.datasets.schema import DatasetDetails, dataset_tail
-from clew.feature_store.schema import TrainingSetDetails
 from clew.operations import Context
+from clew.serving.documents import training_set_of
 from clew.serving.records import Record
 from clew.serving.schema import RouteDocument, Truth, routes
 
-__all__ = ["keys_of", "labels_of", "of"]
+__all__ = ["in_time", "keys_of", "labels_of", "of"]
 
 _CHUNK = 500  # SQLite takes so many keys in one list with room to spare
 _NONE = Truth("none")
@@ -54,9 +54,15 @@ def of(context: Context, records: Sequence[Record]) -> list[Truth]:
     return outcomes
 
 
+def in_time(found: tuple[float, datetime | None] | None, event_time: datetime, within: timedelta) -> float | None:
+    """The label of a row, as ``labels_of`` found it, where it came within its horizon; ``None`` for a row that is unlabelled."""
+    return found[0] if found is not None and (found[1] is None or found[1] <= event_time + within) else None
+
+
 def _truth(found: tuple[float, datetime | None] | None, event_time: datetime, within: timedelta, now: datetime) -> Truth:
-    if found is not None and (found[1] is None or found[1] <= event_time + within):
-        return Truth("known", found[0])
+    value = in_time(found, event_time, within)
+    if value is not None:
+        return Truth("known", value)
     return Truth("waiting" if now < event_time + within else "unlabelled")
 
 
@@ -70,10 +76,9 @@ def _label_of(context: Context, endpoint: str, epoch: int) -> _Label | None:
 
 def _declared_label(context: Context, training_set: VersionRef | None) -> _Label | None:
     """Where the labels of a training set's version come from."""
-    version = None if training_set is None else catalog.find_version(context, training_set.name, training_set.number)
-    if version is None:
+    details = training_set_of(context, training_set)
+    if details is None:
         return None
-    details = msgspec.convert(version.details, TrainingSetDetails)
     return _Label(details.label_dataset.name, details.label, parse_duration(details.label_within), details.key)
 
 

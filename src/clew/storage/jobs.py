@@ -17,7 +17,22 @@ from clew.operations import Context
 from clew.storage.holders import has_died
 from clew.storage.schema import Job, jobs
 
-__all__ = ["OPEN", "at_time", "claim", "enqueue", "fail", "find", "finish", "open_jobs", "release", "renew", "retry", "spent"]
+__all__ = [
+    "OPEN",
+    "any_open",
+    "as_job",
+    "at_time",
+    "claim",
+    "enqueue",
+    "fail",
+    "find",
+    "finish",
+    "open_jobs",
+    "release",
+    "renew",
+    "retry",
+    "spent",
+]
 
 OPEN = ("queued", "running")
 LEASE = timedelta(seconds=30)
@@ -42,7 +57,7 @@ def at_time(context: Context, kind: str, subject: str, due_at: datetime) -> Job 
     """The job that there is for a kind, a subject and a time."""
     where = (jobs.c.project == context.project, jobs.c.kind == kind, jobs.c.subject == subject, jobs.c.due_at == due_at)
     row = context.db.execute(sa.select(jobs).where(*where)).one_or_none()
-    return None if row is None else _job(row)
+    return None if row is None else as_job(row)
 
 
 def retry(context: Context, job: Job, arguments: dict[str, Any]) -> Job:
@@ -57,7 +72,7 @@ def find(context: Context, job_id: str) -> Job:
     row = context.db.execute(sa.select(jobs).where(jobs.c.id == job_id, jobs.c.project == context.project)).one_or_none()
     if row is None:
         raise NotFound(f"no job {job_id!r} is in the project {context.project!r}")
-    return _job(row)
+    return as_job(row)
 
 
 def open_jobs(context: Context, due_by: datetime | None = None, subject: str | None = None) -> list[Job]:
@@ -67,7 +82,12 @@ def open_jobs(context: Context, due_by: datetime | None = None, subject: str | N
         query = query.where(jobs.c.due_at <= due_by)
     if subject is not None:
         query = query.where(jobs.c.subject == subject)
-    return [_job(row) for row in context.db.execute(query)]
+    return [as_job(row) for row in context.db.execute(query)]
+
+
+def any_open(context: Context) -> bool:
+    """Whether any project has a job that is not done."""
+    return context.db.execute(sa.select(jobs.c.id).where(jobs.c.state.in_(OPEN)).limit(1)).first() is not None
 
 
 def claim(context: Context, worker: str, kinds: Collection[str], project: str | None = None) -> Job | None:
@@ -77,7 +97,7 @@ def claim(context: Context, worker: str, kinds: Collection[str], project: str | 
             continue  # ``spent`` ends it
         lease = wall_now() + LEASE
         _set(context, row.id, state="running", attempt=row.attempt + 1, token=row.token + 1, worker=worker, lease_until=lease)
-        return _job(context.db.execute(sa.select(jobs).where(jobs.c.id == row.id)).one())
+        return as_job(context.db.execute(sa.select(jobs).where(jobs.c.id == row.id)).one())
     return None
 
 
@@ -88,7 +108,7 @@ def spent(context: Context, kinds: Collection[str], project: str | None = None) 
         if row.attempt >= MOST_ATTEMPTS:
             words = f"its worker died {row.attempt} times, and it is not tried again"
             _set(context, row.id, state="failed", ended_at=wall_now(), error=f"{words}; before: {row.error}" if row.error else words)
-            ended.append(_job(context.db.execute(sa.select(jobs).where(jobs.c.id == row.id)).one()))
+            ended.append(as_job(context.db.execute(sa.select(jobs).where(jobs.c.id == row.id)).one()))
     return ended
 
 
@@ -141,6 +161,6 @@ def _set(context: Context, job_id: str, **values: Any) -> None:  # Any: the colu
     context.db.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values))
 
 
-def _job(row: Any) -> Job:  # Any: a SQLAlchemy row
+def as_job(row: Any) -> Job:  # Any: a SQLAlchemy row
     columns = row._mapping
     return Job(**{name: columns[name] for name in Job.__dataclass_fields__})
