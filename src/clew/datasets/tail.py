@@ -23,7 +23,6 @@ __all__ = [
     "last_sequence",
     "mark_cut",
     "reader_of",
-    "sequence_before",
     "stream_of",
     "uncut",
     "uncut_count",
@@ -154,12 +153,6 @@ def _of(context: Context, name: str) -> tuple[sa.ColumnElement[bool], sa.ColumnE
 def last_sequence(context: Context, name: str) -> int:
     """The number of the last appended row, cut or not; 0 before the first."""
     return int(context.db.scalar(_LAST, {"project": context.project, "name": name}) or 0)
-
-
-def sequence_before(context: Context, name: str, sequence: int) -> int:
-    """The number of the dataset's row before one; 0 for its first. Numbers run over all datasets, so it is seldom one less."""
-    before = sa.select(sa.func.max(dataset_tail.c.sequence)).where(*_of(context, name), dataset_tail.c.sequence < sequence)
-    return int(context.db.scalar(before) or 0)
 
 
 def uncut(

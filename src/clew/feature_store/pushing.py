@@ -24,7 +24,7 @@ from clew.datasets.schema import AppendedRow, DatasetDetails
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import ClewError, NotFound
 from clew.feature_store.function_worker import FunctionWorker
-from clew.feature_store.online import OnlineStore, OnlineWriter, Progress, open_store, view_key
+from clew.feature_store.online import OnlineStore, Progress, open_store, view_key
 from clew.feature_store.online_rows import OnlineRows, frame_events
 from clew.feature_store.schema import FeatureViewDetails, Waiting, online_pins
 from clew.operations import Context
@@ -87,8 +87,8 @@ def _pinned_view(context: Context, name: str, number: int, dataset: str) -> Pinn
     return found
 
 
-Made = dict[tuple[str, int, int], "pl.DataFrame"]
-"""What a view's function made of appended rows, by its definition and the first and last of them."""
+Made = dict[tuple[str, int, int], list[dict[str, Any]]]
+"""The events that a view's function made of appended rows, by its definition and the first and last of them."""
 
 
 def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequence[PinnedView]) -> tuple[list[str], list[Waiting]]:
@@ -97,7 +97,7 @@ def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequenc
         return [], []
     store = _store(context)
     done, waiting = [], []
-    previous = _sequence_before(context, name, rows)
+    previous = rows[0].sequence - 1 if rows else 0  # how far a view must have come that lacks nothing but these rows
     made: Made = {}
     for view in pins:
         if view.details.kind == "windows":
@@ -119,14 +119,6 @@ def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequenc
             writer.advance(key, rows[-1].sequence if rows else max((one.sequence for one in missing[view.address]), default=0))
             done.append(view.address)
     return done, waiting
-
-
-def _sequence_before(context: Context, dataset: str, rows: Sequence[AppendedRow]) -> int:
-    """How far a view must have come that lacks nothing but these rows."""
-    if not rows:
-        return 0
-    with context.reading() as inside:
-        return tail.sequence_before(inside, dataset, rows[0].sequence)
 
 
 def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], before: Progress | None, previous: int) -> list[AppendedRow]:
@@ -153,17 +145,15 @@ def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Se
     fresh = [*_missing(context, view.dataset, rows, before, previous), *rows]
     if not fresh:
         return
-    with context.reading() as inside:
-        latest = catalog.latest_version(inside, view.dataset)
-    if latest is None:
-        raise NotFound(f"{view.dataset!r} has no version")
-    dataset = details_of(latest)
-    frame = to_frame([{name: _stored(value) for name, value in one.row.items()} for one in fresh], dataset.columns)
     same = (view.definition_digest, fresh[0].sequence, fresh[-1].sequence)
     if same not in made:
-        made[same] = _table_rows(context, view, [frame], [dataset])
+        with context.reading() as inside:
+            dataset = tail.stream_of(inside, view.dataset).details
+        frame = to_frame([{name: _stored(value) for name, value in one.row.items()} for one in fresh], dataset.columns)
+        made[same] = frame_events(_table_rows(context, view, [frame], [dataset]).lazy(), view.online, None)
     with store.writing() as writer:
-        _put_all(writer, key, view.online, made[same].lazy(), None)
+        for event in made[same]:
+            view.online.put(writer, key, event)
         writer.advance(key, fresh[-1].sequence)
 
 
@@ -198,7 +188,8 @@ def _fill_one(context: Context, store: OnlineStore, view: PinnedView) -> None:
         made = context.tables.scan(view.details.pin)
         since = _since(context, view, made)
         with store.writing() as writer:
-            _put_all(writer, key, view.online, made, since)
+            for event in frame_events(made, view.online, since):
+                view.online.put(writer, key, event)
             writer.advance(key, 0, 0, life, since)
         return
     with context.reading() as inside:
@@ -304,11 +295,6 @@ def _since(context: Context, view: PinnedView, rows: "pl.LazyFrame") -> int | No
     now = to_micros(context.now)
     newest = rows.select(times.filter(times <= now).max()).collect().item()
     return None if newest is None else int(newest) - view.online.reach
-
-
-def _put_all(writer: OnlineWriter, key: bytes, online: OnlineRows, rows: "pl.LazyFrame", since: int | None) -> None:
-    for event in frame_events(rows, online, since):
-        online.put(writer, key, event)
 
 
 def _table_rows(context: Context, view: PinnedView, frames: "Sequence[pl.DataFrame]", datasets: Sequence[DatasetDetails]) -> "pl.DataFrame":

@@ -1,5 +1,7 @@
 """When the rows of a dataset became known: how old is the newest one that was known at a time?"""
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -8,17 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from clew.catalog import service as catalog
+from clew.catalog.schema import VersionRef
 from clew.clock import from_micros, to_micros
 from clew.datasets import tail
 from clew.datasets.growth import details_of
 from clew.datasets.rows import to_frame
-from clew.datasets.schema import DatasetDetails
+from clew.datasets.schema import Column, DatasetDetails
 from clew.operations import Context
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["Arrivals", "arrivals_in", "arrivals_of"]
+
+_MOST_KEPT = 64
 
 Micros = npt.NDArray[np.int64]
 
@@ -49,10 +54,29 @@ def arrivals_of(context: Context, name: str) -> Arrivals | None:
         version = catalog.latest_version(inside, name)
         if version is None or version.kind != "dataset" or (details := details_of(version)).time is None:
             return None
-        appended = tail.uncut(inside, name)
-    columns = [one for one in details.columns if one.name in (details.time, details.known)]
+        columns = [one for one in details.columns if one.name in (details.time, details.known)]
+        appended = _appended(inside, version.ref, columns)
     stored = context.tables.scan(details.pin).select(one.name for one in columns).collect()
-    return arrivals_in(pl.concat([stored, to_frame([row for _, row in appended], columns)]), details)
+    return arrivals_in(pl.concat([stored, appended]), details)
+
+
+_appended_times: "OrderedDict[tuple[str, str, VersionRef], tuple[int, pl.DataFrame]]" = OrderedDict()
+"""The times of the rows that were appended to a version, as far as a sequence number: a stream is looked at again and again, and its
+rows are read once. They are added to until the next version, which holds them."""
+
+
+def _appended(context: Context, version: VersionRef, columns: Sequence[Column]) -> "pl.DataFrame":
+    import polars as pl
+
+    of = (str(context.database.url), context.project, version)
+    upto, frame = _appended_times.get(of, (0, to_frame([], columns)))
+    fresh = tail.uncut(context, version.name, after=upto)
+    if fresh:
+        upto, frame = fresh[-1][0], pl.concat([frame, to_frame([row for _, row in fresh], columns)])
+        _appended_times[of] = upto, frame
+        while len(_appended_times) > _MOST_KEPT:
+            _appended_times.popitem(last=False)
+    return frame
 
 
 def arrivals_in(rows: "pl.DataFrame", details: DatasetDetails) -> Arrivals:
