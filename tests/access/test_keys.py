@@ -107,6 +107,7 @@ def test_a_dead_server_elsewhere_holds_a_key_no_longer_than_its_lease(
 def test_work_that_is_longer_than_its_lease_keeps_its_key(backend: LocalBackend, slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(keys, "_BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(keys, "_renewal", keys._Renewal())
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(run, backend, slow)
         assert slow.entered.wait(30)

@@ -7,6 +7,7 @@ the wall clock: a server that died holds a key until it ends, and on the same ma
 
 import hashlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +32,10 @@ _WAIT_SECONDS = 20.0
 """How long a request waits for another one's answer. Shorter than a client waits for bytes: it is told to ask again before it gives up."""
 _POLL_SECONDS = 0.1
 
+# Built once: making a statement and its cache key takes as long as running it.
+_ROW = sa.select(idempotency_keys).where(idempotency_keys.c.key == sa.bindparam("of"))
+_INSERT = sa.insert(idempotency_keys)
+
 _log = logging.getLogger("clew.server")
 
 
@@ -39,49 +44,44 @@ def seen_response(context: Context, operation: Operation, values: dict[str, Any]
 
     Raises ``Conflict`` for a key that was used for something else, ``StillRunning`` while another request is at work under it.
     """
-    if key is None:
-        return None
-    seen = context.db.execute(_row(key)).one_or_none()
-    if seen is None:
-        return None
-    if seen.operation != _request(context, operation, values):
+    seen = None if key is None else _seen(context, operation, values, key)
+    return None if seen is None or seen.response is None else bytes(seen.response)
+
+
+def _seen(context: Context, operation: Operation, values: dict[str, Any], key: str) -> Any:  # Any: SQLAlchemy's row, or none
+    seen = context.db.execute(_ROW, {"of": key}).one_or_none()
+    if seen is not None and seen.operation != _request(context, operation, values):
         raise Conflict(f"the idempotency key {key!r} was used for another request; use a fresh one for {operation.name}")
-    if seen.response is None and _is_held(seen):
+    if seen is not None and seen.response is None and _is_held(seen):
         raise StillRunning(f"{operation.name} under the key {key!r} is still at work; ask again with the same key for its answer")
-    return None if seen.response is None else bytes(seen.response)
+    return seen
 
 
 def keep_response(context: Context, operation: Operation, values: dict[str, Any], key: str | None, result: Any) -> None:
     """Keep the response with its key, in the transaction of the effect."""
     if key is not None:
         row = {"key": key, "operation": _request(context, operation, values), "response": msgspec.json.encode(result), "at": wall_now()}
-        context.db.execute(sa.insert(idempotency_keys).values(**row))
+        context.db.execute(_INSERT, row)
 
 
 def take(context: Context, operation: Operation, values: dict[str, Any], key: str, holder: str) -> bytes | None:
     """Take a key for a staged operation that is about to begin; the response instead when it has one. Raises as ``seen_response`` does."""
-    seen = seen_response(context, operation, values, key)
+    seen = _seen(context, operation, values, key)
+    if seen is not None and seen.response is not None:
+        return bytes(seen.response)
+    now = wall_now()
+    row = {"operation": _request(context, operation, values), "holder": holder, "at": now, "expires_at": now + _LEASE}
     if seen is None:
-        context.db.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.key == key))  # one whose holder died
-        row = {"key": key, "operation": _request(context, operation, values), "holder": holder, "at": wall_now()}
-        context.db.execute(sa.insert(idempotency_keys).values(**row, expires_at=wall_now() + _LEASE))
-    return seen
+        context.db.execute(_INSERT, {"key": key, **row})
+    else:  # its holder died
+        context.db.execute(sa.update(idempotency_keys).where(idempotency_keys.c.key == key).values(**row))
+    return None
 
 
 @contextmanager
 def held(context: Context, key: str, holder: str) -> Iterator[None]:
     """Renew the lease of a taken key for the length of the block, and give the key back when the block raises."""
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(_BEAT_SECONDS):
-            try:
-                context.run_write(lambda inside: inside.db.execute(_mine(key, holder).values(expires_at=wall_now() + _LEASE)))
-            except (ClewError, sa.exc.SQLAlchemyError) as error:  # the lease outlasts three missed beats
-                _log.warning("the key %s could not be renewed: %s", key, error)
-
-    beat = threading.Thread(target=renew, name="clew-key", daemon=True)
-    beat.start()
+    _renewal.begin(context, key, holder)
     try:
         yield
     except BaseException:
@@ -92,8 +92,52 @@ def held(context: Context, key: str, holder: str) -> Iterator[None]:
             _log.warning("the key %s could not be given back, its lease ends by itself: %s", key, error)
         raise
     finally:
-        done.set()
-        beat.join()
+        _renewal.end(key, holder)
+
+
+class _Renewal:
+    """One thread renews the leases of all keys that this process holds: most are held for milliseconds, in which no thread would start."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str], Context] = {}
+        self._lock = threading.Lock()
+        self._runs_in = 0  # the process, since a fork has no such thread
+
+    def begin(self, context: Context, key: str, holder: str) -> None:
+        with self._lock:
+            self._held[key, holder] = context
+            if self._runs_in != os.getpid():
+                self._runs_in = os.getpid()
+                threading.Thread(target=self._run, name="clew-keys", daemon=True).start()
+
+    def end(self, key: str, holder: str) -> None:
+        with self._lock:
+            self._held.pop((key, holder), None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_BEAT_SECONDS)
+            with self._lock:
+                held = list(self._held.items())
+                if not held:
+                    self._runs_in = 0
+                    return
+            for (key, holder), context in held:
+                self._renew(context, key, holder)
+
+    def _renew(self, context: Context, key: str, holder: str) -> None:
+        def write(inside: Context) -> None:
+            inside.db.execute(_mine(key, holder).values(expires_at=wall_now() + _LEASE))
+
+        if (key, holder) not in self._held:  # it has ended meanwhile
+            return
+        try:
+            context.run_write(write)
+        except (ClewError, sa.exc.SQLAlchemyError) as error:  # the lease outlasts three missed beats
+            _log.warning("the key %s could not be renewed: %s", key, error)
+
+
+_renewal = _Renewal()
 
 
 def keep_taken(context: Context, key: str, holder: str, result: Any) -> None:
@@ -106,15 +150,11 @@ def wait_until_free(context: Context, key: str) -> bool:
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
         with context.reading() as inside:
-            row = inside.db.execute(_row(key)).one_or_none()
+            row = inside.db.execute(_ROW, {"of": key}).one_or_none()
         if row is None or row.response is not None or not _is_held(row):
             return True
         time.sleep(_POLL_SECONDS)
     return False
-
-
-def _row(key: str) -> sa.Select[Any]:
-    return sa.select(idempotency_keys).where(idempotency_keys.c.key == key)
 
 
 def _mine(key: str, holder: str) -> sa.Update:

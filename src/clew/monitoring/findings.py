@@ -13,6 +13,7 @@ from clew.monitoring.drift import MINIMUM_REFERENCE, changed_at, evidence
 from clew.monitoring.due import Span
 from clew.monitoring.performance_alert import Look, look_at_auc, look_at_mean
 from clew.monitoring.schema import MonitorKind, Word
+from clew.monitoring.windows import Window
 from clew.pipelines.comparison import MINIMUM_BLOCKS, clipped_log_loss
 from clew.pipelines.intervals import auc_interval, blocked_mean
 
@@ -44,7 +45,8 @@ class Cause:
 
 @dataclass(frozen=True)
 class Finding:
-    """One look, before it is kept. ``causes`` want somebody; ``quiet`` are the subjects that were judged and don't."""
+    """One look, before it is kept. ``causes`` want somebody; ``quiet`` are the subjects that were judged and don't.
+    ``window`` is what the columns held, where the look has counted it."""
 
     kind: MonitorKind
     start: datetime | None
@@ -55,7 +57,7 @@ class Finding:
     causes: tuple[Cause, ...] = ()
     quiet: tuple[str, ...] = ()
     source: str = ""
-    counts: dict[str, list[int]] | None = None
+    window: Window | None = None
 
 
 def not_enough(kind: MonitorKind, span: Span, why: str, **figures: Any) -> Finding:
@@ -207,7 +209,7 @@ def drift(
     *,
     rate: float,
     of: Mapping[str, str] | None = None,
-    counts: dict[str, list[int]] | None = None,
+    window: Window | None = None,
     source: str = "",
 ) -> Finding:
     """Which columns have changed since training? ``starts`` are those of the weeks so far, the newest of which is the span's.
@@ -219,7 +221,7 @@ def drift(
     figures: dict[str, Any] = {"unit": "weeks", "weeks": len(starts), "rate": rate, "features": []}
     if not judged:
         why = f"the reference has fewer than {MINIMUM_REFERENCE} weeks"
-        return Finding("drift", span.start, span.end, "not enough data yet", f"not enough data yet: {why}", figures, (), (), source, counts)
+        return Finding("drift", span.start, span.end, "not enough data yet", f"not enough data yet: {why}", figures, (), (), source, window)
     figures["threshold"] = len(columns) / rate
     pooled = {name: _pooled(one) for name, one in judged.items()}
     told = [_told(name, pooled[name], judged[name], starts, len(columns), rate, impacts.get(name), of or {}) for name in judged]
@@ -233,7 +235,7 @@ def drift(
     causes = tuple(Cause(one["feature"], "changed", _drift_in_words(one, figures), one["since"]) for one in changed)
     quiet = tuple(one["feature"] for one in told if one["word"] == "safe")
     return Finding(
-        "drift", span.start, span.end, word, _all_drift_in_words(word, told, figures), figures, causes, quiet, source, counts
+        "drift", span.start, span.end, word, _all_drift_in_words(word, told, figures), figures, causes, quiet, source, window
     )  # fmt: skip
 
 
@@ -298,7 +300,8 @@ def _all_drift_in_words(word: Word, told: list[dict[str, Any]], figures: dict[st
     rule = f"{figures['weeks']} weeks, evidence of {figures['threshold']:g} needed, {figures['rate'] * 100:.0f} % a run for all columns together"
     if changed:
         named = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-        return f"changed: {named}, by their impact on the score; {rule}"
+        ranked = ", by their impact on the score" if any(one["impact"] is not None for one in told) else ""
+        return f"changed: {named}{ranked}; {rule}"
     return f"{word}: none of {len(told)} columns has changed; {rule}" if word == "safe" else f"{word}: too few rows so far; {rule}"
 
 
@@ -362,9 +365,9 @@ def _rate_word(one: MissingRate, level: float) -> dict[str, Any]:
         return {"word": "not enough data yet", "why": "", "p_value": None}
     if one.expected**one.rows > level:  # all of so few rows could be missing by chance
         return {"word": "not enough data yet", "why": "", "p_value": None}
-    from scipy import stats
+    from scipy.special import bdtrc  # the binomial's tail; scipy.stats takes a second or more to import
 
-    p_value = float(stats.binom.sf(one.missing - 1, one.rows, one.expected))
+    p_value = float(bdtrc(one.missing - 1, one.rows, one.expected))
     if p_value > level:
         return {"word": "safe", "why": "", "p_value": p_value}
     why = f"nothing known for {one.missing:,} of {one.rows:,} rows, where up to {one.expected * 100:.1f} % may be expected"
