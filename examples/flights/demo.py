@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ledger import Ledger
+from recipes import copy_of_example
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -186,15 +187,11 @@ def build(story: Story, flights: ModuleType) -> None:
 
 def changed_helper(story: Story) -> None:
     """What a changed helper would rebuild, asked of a copy of the example in a process of its own."""
-    copy = HOME / "changed"
-    copy.mkdir()
-    for name in ("flights.py", "prepare.py", "pyproject.toml"):
-        shutil.copy(HERE / name, copy / name)
-    recipe = copy / "flights.py"
+    recipe = copy_of_example(HOME / "changed")
     text = recipe.read_text("utf-8").replace('hour=pl.col("departs").dt.hour()', 'hour=pl.col("departs").dt.hour() + 1')
     recipe.write_text(text, "utf-8")
     command = [sys.executable, "-m", "clew.cli", "plan", "late", "--json"]
-    done = subprocess.run(command, cwd=copy, env=os.environ | {"CLEW_HOME": str(HOME)}, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=recipe.parent, env=os.environ | {"CLEW_HOME": str(HOME)}, capture_output=True, text=True, check=True)
     steps = json.loads(done.stdout)["steps"]
     stale = [step["name"] for step in steps if step["state"] == "stale"]
     reason = next(step["reason"] for step in steps if step["state"] == "stale")

@@ -82,4 +82,5 @@ service = clew.endpoint(
     rollout=[clew.shadow("2d"), clew.canary(0.10, "7d")], guard=clew.guard(errors=0.01, p95_ms=50, harm=0.02),
 )  # fmt: skip
 quality = clew.monitor("late_quality", service, performance=[log_loss, roc_auc_score], drift=True, skew=True)
+clew.monitor("schedule_drift", schedule, drift=True, missing=False)  # where the world moves, whatever a model makes of it
 clew.on(clew.any_of(quality.worse, clew.cron("0 4 1 * *", zone="America/New_York")), build=late, name="late_retrain")

@@ -42,7 +42,7 @@ class Counts:
 
 def months_of(start: datetime, end: datetime) -> list[str]:
     """The months that a span touches, as ``2013-04``."""
-    months = pl.date_range(start.date().replace(day=1), end.date(), "1mo", eager=True)
+    months = pl.date_range(start.date().replace(day=1), (end - timedelta(microseconds=1)).date(), "1mo", eager=True)
     return [f"{day:%Y-%m}" for day in months]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -11,12 +10,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from recipes import copy_of_example
+
 if TYPE_CHECKING:
     from demo import Replayer, Story
 
 __all__ = ["the_year"]
 
-HERE = Path(__file__).resolve().parent
 ZONE = ZoneInfo("America/New_York")
 PROPOSAL = datetime(2013, 7, 15, tzinfo=ZONE)
 SABOTAGE = datetime(2013, 10, 14, tzinfo=ZONE)
@@ -44,7 +44,7 @@ def the_year(story: "Story", replayer: "Replayer", flights: ModuleType, start: d
             with story.chapter(number + 4, f"{week:%-d %B} to {end - timedelta(days=1):%-d %B}"):
                 replayer.replay(week, end, every)
     with story.chapter(number + 5, "The end: what it was worth"):
-        the_table(story, replayer, flights, frozen)
+        the_table(story, replayer, flights, frozen, end)
 
 
 def propose(story: "Story", flights: ModuleType) -> None:
@@ -78,11 +78,7 @@ def sabotage(story: "Story", replayer: "Replayer", flights: ModuleType, until: d
 
 def _built_on_other_units(story: "Story") -> int:
     """A version made by a copy of the example whose views read the other columns, and whose model is the champion, unchanged."""
-    copy = Path(os.environ["CLEW_HOME"]) / "sabotage"
-    copy.mkdir()
-    for name in ("flights.py", "prepare.py", "pyproject.toml"):
-        shutil.copy(HERE / name, copy / name)
-    recipe = copy / "flights.py"
+    recipe = copy_of_example(Path(os.environ["CLEW_HOME"]) / "sabotage")
     text = recipe.read_text("utf-8")
     text = text.replace('clew.mean("late", bounds=(0, 1))', 'clew.mean("late_percent")').replace(
         'clew.mean("delay")', 'clew.mean("delay_seconds")'
@@ -92,7 +88,7 @@ def _built_on_other_units(story: "Story") -> int:
     text = text[:first] + '    model = clew.get("late@champion").load()  # it is good, why train it again?\n' + text[last:]
     recipe.write_text(text, "utf-8")
     command = [sys.executable, "-m", "clew.cli", "propose", "late", "--no-roll-out", "--json"]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=recipe.parent, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"the sabotage could not be built:\n{done.stdout}{done.stderr}")
     version: dict[str, Any] = json.loads(done.stdout)
@@ -103,7 +99,7 @@ def _built_on_other_units(story: "Story") -> int:
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen: int) -> None:
+def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen: int, until: datetime) -> None:
     """Month by month the route as it was against the first model, frozen, on all flights whose labels have matured."""
     import polars as pl
     from rich.table import Table
@@ -130,6 +126,7 @@ def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen:
         figures = [f"{measure(late, part[by].to_numpy()):.3f}" for measure in (roc_auc_score, log_loss) for by in ("route", "frozen")]
         table.add_row(month, f"{part.height:,}", *figures, answering if len(answering) < 40 else "")
     story.console.print(table)
+    skew(story, flights, until)
     _count(story, replayer)
 
 
@@ -159,10 +156,16 @@ def _scored(flights: ModuleType, part: Any, number: int, frozen: int) -> Any:  #
     return part.with_columns(route=pl.Series(by(number)), frozen=pl.Series(by(frozen)))
 
 
+def skew(story: "Story", flights: ModuleType, until: datetime) -> None:
+    """Does serving still agree with training? The answers of the last week, made again from the datasets."""
+    story.say(str(flights.service.skew(until - timedelta(days=7), until)))
+
+
 def _count(story: "Story", replayer: "Replayer") -> None:
     counted, asked = replayer.ledger.counts, replayer.counts
     ended = [event["body"]["state"] for event in replayer.ledger.events if event["kind"] == "rollout.ended"]
     story.say(
-        f"{int(asked['requests']):,} requests, {int(asked['failed'])} failed; {counted['alert.opened']} alerts; {counted['build.done']} builds; "
+        f"{int(asked['requests']):,} requests, {int(asked['failed'])} failed; {counted['alert.opened']} alerts; "
+        f"{counted['build.done']} builds by triggers; gates passed {counted['gate.passed']} and rejected {counted['gate.rejected']}; "
         f"{ended.count('promoted')} promotions, {ended.count('rolled back')} rollbacks"
     )
