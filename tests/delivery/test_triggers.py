@@ -83,7 +83,7 @@ class Project:
         """What a monitor says of a window that has just ended."""
         row = {
             "project": "test", "monitor": "quality", "kind": kind, "window_start": start or self.now, "window_end": self.now, "source": "",
-            "word": word, "summary": f"it is {word}", "figures": {}, "counts": None, "at": wall_now(),
+            "word": word, "summary": f"it is {word}", "figures": {}, "profile": None, "at": wall_now(),
         }  # fmt: skip
         context = self.backend.context("test")
         context.run_write(lambda inside: inside.db.execute(sa.insert(looks).values(**row)))

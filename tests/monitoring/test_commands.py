@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from season import OUTAGE, Season
+from season import OUTAGE, SERVED, Season
 from typer.testing import CliRunner
 
 from clew import backend as backends
@@ -68,3 +68,17 @@ def test_the_same_from_python(told: Season) -> None:
     (alert,) = quality.alerts()
     assert str(alert).startswith("quality: missing of station_weather, missing: the newest row is")
     assert quality.alerts(resolved=True) == [alert]
+
+
+def test_the_profile_is_told_by_the_command(season: Season) -> None:
+    backends.use(season.backend)
+    season.serve(SERVED, SERVED + timedelta(weeks=2))
+    season.declare(MonitorDefinition("quality", "late", drift=True, missing=False))
+    season.now(SERVED + timedelta(weeks=2))
+    assert "has looked at no whole week yet" in run("monitors", "quality", "--profile")
+    run("monitors", "quality", "--look")
+    told = run("monitors", "quality", "--profile")
+    assert "2 weeks, 2013-03-31 04:00 to 2013-04-14 04:00 UTC, against late@2" in told
+    assert "422 rows, 2,509 there" in told and "predictions" in told
+    found = json.loads(run("monitors", "quality", "--profile", "--weeks", "1", "--json"))
+    assert (found["weeks"], found["profile"]["rows"], found["before"]["rows"]) == (1, 209, 2509)

@@ -15,7 +15,7 @@ from clew.clock import to_micros
 from clew.datasets.service import append_rows
 from clew.definitions import DatasetDefinition, MonitorDefinition, definition_digest, to_document
 from clew.monitoring.alerts import list_alerts
-from clew.monitoring.looking import look
+from clew.monitoring.looking import look, window_profile
 from clew.monitoring.schema import MonitorLook
 from clew.sdk.ingest import ingest_frame
 
@@ -120,3 +120,15 @@ def test_a_dataset_that_starts_anew_is_still_held_against_its_reference(watched:
     found = looks(watched, weeks(1))
     assert {one.source for one in found} == {"readings@1"}
     assert {one.subject for one in watched.call(list_alerts).items} == {"heat"}  # `nothing` never was there
+
+
+def test_a_datasets_weeks_name_values_that_its_version_never_held(watched: LocalBackend) -> None:
+    ingest(watched, readings(BORDER, weeks(1)))
+    ingest(watched, readings(weeks(1), weeks(3), warmer=9.0, site="west", nulls=0.2))
+    looks(watched, weeks(3))
+    found = watched.call(window_profile, WATCH.name, weeks=2)
+    assert found is not None and (found.source, found.weeks, found.start) == ("readings@1", 2, weeks(1))
+    by_name = {shift.name: shift for shift in found.shifts}
+    assert by_name["site"].new == ("west",) and 0.4 < found["site"].rest.total / found.profile.rows < 0.6
+    assert 0.1 < (by_name["heat"].missing_after or 0.0) < 0.3
+    assert found.shifts[0].name in ("heat", "site") and found.shifts[-1].jensen_shannon == 0.0

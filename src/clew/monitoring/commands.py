@@ -9,7 +9,7 @@ import typer
 
 from clew import console
 from clew.backend import current
-from clew.monitoring.schema import Alert, Monitor, MonitorKind, MonitorLook
+from clew.monitoring.schema import Alert, Monitor, MonitorKind, MonitorLook, WindowProfile
 
 __all__ = ["COMMANDS"]
 
@@ -81,6 +81,10 @@ def monitors(
     look: Annotated[bool, typer.Option("--look", help="Look first at every window that is due.")] = False,
     kind: Annotated[str | None, typer.Option(help="Only looks at performance, regret, drift, missing or skew.")] = None,
     limit: Annotated[int, typer.Option(help="Show so many looks.")] = 20,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="What its columns held in the newest weeks, and how far each is from before.")
+    ] = False,
+    weeks: Annotated[int, typer.Option(min=1, help="So many weeks for --profile.")] = 4,
 ) -> None:
     """List monitors and what they last found, or show one's looks, newest first."""
     from clew.errors import Invalid
@@ -88,7 +92,7 @@ def monitors(
 
     backend = current()
     if name is None:
-        if look or kind is not None:
+        if look or profile or kind is not None:
             raise Invalid("name the monitor to look with, such as `clew monitors late_quality --look`")
         found = backend.call(looking.list_monitors).items
         rows = ((one.name, one.endpoint or one.dataset, *(_told(one, kind) for kind in _KINDS), one.alerts) for one in found)
@@ -98,6 +102,9 @@ def monitors(
     if look:
         made = backend.call(looking.look, name).items
         console.note(f"{len(made)} windows were due and are looked at")
+    if profile:
+        _show_profile(backend.call(looking.window_profile, name, weeks=weeks), name)
+        return
     page = backend.call(looking.monitor_looks, name, kind=_as_kind(kind), limit=limit)
     _show_looks(page.items, f"{name} has not looked yet: `clew monitors {name} --look`")
 
@@ -118,6 +125,20 @@ def _told(monitor: Monitor, kind: MonitorKind) -> str | None:
     if kind not in monitor.watches:
         return None
     return next((look.word for look in monitor.looks if look.kind == kind), "no look yet")
+
+
+def _show_profile(found: WindowProfile | None, name: str) -> None:
+    from clew.datasets.profile_words import shift_rows_of
+    from clew.datasets.schema import VersionProfile
+
+    empty = f"{name} has looked at no whole week yet: drift=True, and `clew monitors {name} --look` when one has ended"
+    rows: list[tuple[object, ...]] = []
+    if found is not None:
+        span = f"{found.weeks} week{'s' if found.weeks > 1 else ''}, {found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
+        held = f"{found.profile.rows:,} rows, {found.before.rows:,} there"
+        console.say(f"{span}, against {found.source}: {held}; the farthest first, 0 to 1 but for PSI")
+        rows = shift_rows_of(VersionProfile(found.monitor, found.profile, found.source, found.before, found.shifts))
+    console.show_rows(found, ("column", "J-S", "variation", "K-S", "PSI", "missing", "what moved"), rows, empty=empty)
 
 
 def _show_looks(looks: list[MonitorLook], empty: str) -> None:

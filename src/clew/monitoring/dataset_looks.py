@@ -13,7 +13,7 @@ from clew.catalog.schema import AssetVersion, versions
 from clew.clock import to_micros
 from clew.datasets import tail
 from clew.datasets.growth import details_of
-from clew.datasets.profile import Profile, profile
+from clew.datasets.profile import Profile, fitting, profile
 from clew.datasets.rows import to_frame
 from clew.datasets.schema import DatasetDetails
 from clew.definitions import MonitorDefinition
@@ -23,6 +23,7 @@ from clew.monitoring.due import QUARTERS_A_DAY, Span, first_whole_day, quarters,
 from clew.monitoring.findings import Counts, Finding, MissingRate, Stale, drift, missing
 from clew.monitoring.references import worst_share
 from clew.monitoring.seen import Seen
+from clew.monitoring.windows import Window, cell_counts, restored
 from clew.operations import Context
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ def _rows(context: Context, details: DatasetDetails, name: str, start: datetime,
 
 @dataclass(frozen=True)
 class _Before:
-    """What the reference held: the most that was missing of each column, its histograms by week, and its longest pause in seconds."""
+    """What the reference held: the most that was missing of each column, its profile and histograms by week, and its longest pause in seconds."""
 
     missing: dict[str, float | None]
-    bins: Profile
+    profile: Profile
     weeks: dict[str, "np.ndarray[tuple[int, int], np.dtype[np.int64]]"]
     longest_pause: float
 
@@ -106,8 +107,8 @@ def _before(context: Context, reference: AssetVersion, zone: str) -> _Before:
         rows = context.tables.scan(details.pin).collect()
         quarters_of_days = block_numbers(rows[details.time or ""], f"{24 // QUARTERS_A_DAY}h", zone)
         gone = {name: worst_share(_absent(rows[name]), quarters_of_days) for name in names}
-        bins = profile(rows.select(names)) if names else Profile(rows.height, ())
-        _kept[key] = _Before(gone, bins, _by_week(rows, details, bins, zone), arrivals_in(rows, details).longest_pause())
+        whole = profile(rows.select(names)) if names else Profile(rows.height, ())
+        _kept[key] = _Before(gone, whole, _by_week(rows, details, whole, zone), arrivals_in(rows, details).longest_pause())
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
     return _kept[key]
@@ -162,11 +163,14 @@ def _drift(
         return []
     details, names = details_of(reference), _watched(details_of(reference))
     before = _before(context, reference, zone)
-    counted = [seen.counts.get(span.end) or {} for span in weeks]
-    fresh = [place for place, one in enumerate(counted) if not one or weeks[place] in owed]
+    kept = [seen.profiles.get((str(reference.ref), span.end)) for span in weeks]
+    profiles = [None if body is None or span in owed else restored(body, before.profile) for body, span in zip(kept, weeks, strict=True)]
+    fresh = [place for place, one in enumerate(profiles) if one is None]
     rows = _rows(context, details, reference.name, weeks[fresh[0]].start, weeks[fresh[-1]].end)
     for place in fresh:
-        counted[place] = _count(_between(rows, details, weeks[place]), before.bins)
+        profiles[place] = _profile(_between(rows, details, weeks[place]), before.profile)
+    windows = [Window(one, before.profile) for one in profiles if one is not None]
+    counted = [cell_counts(window.profile) for window in windows]
     found = []
     for place, span in enumerate(weeks):
         if span in owed:
@@ -175,12 +179,12 @@ def _drift(
                 for name in names if all(name in one for one in counted[: place + 1])
             }  # fmt: skip
             starts = [one.start for one in weeks[: place + 1]]
-            found.append(drift(span, starts, columns, {}, rate=definition.rate, counts=counted[place], source=str(reference.ref)))
+            found.append(drift(span, starts, columns, {}, rate=definition.rate, window=windows[place], source=str(reference.ref)))
     return found
 
 
 def _by_week(
-    rows: "pl.DataFrame", details: DatasetDetails, bins: Profile, zone: str
+    rows: "pl.DataFrame", details: DatasetDetails, whole: Profile, zone: str
 ) -> dict[str, "np.ndarray[tuple[int, int], np.dtype[np.int64]]"]:
     """Histograms of the reference's whole weeks, counted back from its last day."""
     import polars as pl
@@ -189,15 +193,12 @@ def _by_week(
     last = int(days.max())
     weeks = (last - int(days.min()) + 1) // 7
     numbers = weeks - 1 - (last - days) // 7
-    parts = [_count(rows.filter(pl.Series(numbers == week)), bins) for week in range(weeks)]
-    width = {column.name: len(column.counts) + 1 for column in bins.columns}
+    parts = [cell_counts(_profile(rows.filter(pl.Series(numbers == week)), whole)) for week in range(weeks)]
+    width = {name: len(counts) for name, counts in cell_counts(whole).items()}
     return {name: np.array([part[name] for part in parts], dtype=np.int64).reshape(weeks, width[name]) for name in width}
 
 
-def _count(rows: "pl.DataFrame", bins: Profile) -> dict[str, list[int]]:
-    """Counts by bin, and of values without one: a category that training didn't know is as good as any other sign of change."""
-    from clew.datasets.profile import fitting
-
-    there = fitting(bins, rows)
-    found = profile(rows.select(column.name for column in there.columns), there) if there.columns else Profile(0, ())
-    return {column.name: [*column.counts, column.rest.total] for column in found.columns}
+def _profile(rows: "pl.DataFrame", reference: Profile) -> Profile:
+    """In the reference's bins, of the columns that it has and that still hold the same kind of value."""
+    there = fitting(reference, rows)
+    return profile(rows.select(column.name for column in there.columns), there) if there.columns else Profile(rows.height, ())

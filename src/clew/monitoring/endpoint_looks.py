@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from clew.catalog.schema import gate_verdicts
 from clew.clock import parse_duration
+from clew.datasets.profile import Profile, profile
 from clew.definitions import FeaturesDefinition, MonitorDefinition, from_document
 from clew.feature_store.schema import TrainingSetDetails, UsedView
 from clew.feature_store.training_data import block_numbers
@@ -30,11 +31,12 @@ from clew.monitoring.findings import (
     performance,
 )
 from clew.monitoring.outcomes import with_labels
-from clew.monitoring.references import Reference, cell_count, cells_of, null_rows, reference_of
+from clew.monitoring.references import Reference, frame_of, null_rows, reference_of
 from clew.monitoring.regret import paired_regret
 from clew.monitoring.schema import SkewReport, Word, monitoring_reports
 from clew.monitoring.seen import Seen
 from clew.monitoring.tenures import Tenure, answers_of
+from clew.monitoring.windows import Window, cell_counts, restored
 from clew.operations import Context
 from clew.pipelines.comparison import MINIMUM_BLOCKS, clipped_log_loss
 from clew.registry.service import model_version
@@ -251,11 +253,14 @@ def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding
         why = f"{ground.tenure.version} was registered without a training set, so there is nothing to compare with"
         return [not_enough("drift", span, why) for span in owed]
     reference = ground.reference()
-    counted: list[dict[str, list[int]]] = [ground.seen.counts.get(span.end) or {} for span in weeks]
-    fresh = [place for place, span in enumerate(weeks) if not counted[place] or span in owed]
+    kept = [ground.seen.profiles.get((ground.tenure.version, span.end)) for span in weeks]
+    profiles = [None if body is None or span in owed else restored(body, reference.profile) for body, span in zip(kept, weeks, strict=True)]
+    fresh = [place for place, one in enumerate(profiles) if one is None]
     answers = ground.answers(weeks[fresh[0]].start, weeks[fresh[-1]].end)
     for place in fresh:
-        counted[place] = _count(reference, _between(answers, weeks[place].start, weeks[place].end))
+        profiles[place] = _profile(reference, _between(answers, weeks[place].start, weeks[place].end))
+    windows = [Window(one, reference.profile) for one in profiles if one is not None]
+    counted = [cell_counts(window.profile) for window in windows]
     found = []
     for place, span in enumerate(weeks):
         if span in owed:
@@ -270,7 +275,7 @@ def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding
                     reference.impacts,
                     rate=ground.definition.rate,
                     of=reference.views,
-                    counts=counted[place],
+                    window=windows[place],
                     source=ground.tenure.version,
                 )
             )
@@ -283,17 +288,13 @@ def _between(answers: "pl.DataFrame", start: datetime, end: datetime) -> "pl.Dat
     return answers.filter(pl.col("event_time") >= start, pl.col("event_time") < end)
 
 
-def _count(reference: Reference, answers: "pl.DataFrame") -> dict[str, list[int]]:
+def _profile(reference: Reference, answers: "pl.DataFrame") -> Profile:
+    """What the features and the answers of a week were, in the reference's bins."""
     names = [name for name in reference.weeks if name != PREDICTIONS]
-    matrix = _matrix_of(answers, len(names))
-    columns = {name: matrix[:, place] for place, name in enumerate(names)}
+    columns = frame_of(_matrix_of(answers, len(names)), names)
     if PREDICTIONS in reference.weeks:
-        columns[PREDICTIONS] = answers["score"].to_numpy().astype(np.float32)
-    found = {}
-    for name, values in columns.items():
-        cells = cells_of(reference.bins[name], values)
-        found[name] = np.bincount(cells[cells >= 0], minlength=cell_count(reference.bins[name])).tolist()
-    return found
+        columns = columns.with_columns(answers["score"].cast(columns.schema[names[0]]).alias(PREDICTIONS))
+    return profile(columns, reference.profile)
 
 
 def _matrix_of(answers: "pl.DataFrame", width: int) -> "np.ndarray[Any, np.dtype[np.float32]]":

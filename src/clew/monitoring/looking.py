@@ -17,18 +17,20 @@ from clew.monitoring import alerts
 from clew.monitoring.dataset_looks import findings_of_dataset
 from clew.monitoring.endpoint_looks import findings_of_tenure, regret_by_gates, skew_reports
 from clew.monitoring.findings import Finding
-from clew.monitoring.schema import Monitor, MonitorKind, MonitorLook
+from clew.monitoring.schema import Monitor, MonitorKind, MonitorLook, WindowProfile
 from clew.monitoring.schema import alerts as alerts_table
 from clew.monitoring.schema import monitor_looks as looks
 from clew.monitoring.seen import Seen, looks_so_far
 from clew.monitoring.tenures import Tenure, tenures
+from clew.monitoring.windows import compact, find, keep_reference
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.serving.routing import find_endpoint
 from clew.storage.events import emit
 
-__all__ = ["list_monitors", "look", "monitor_definition", "monitor_looks"]
+__all__ = ["list_monitors", "look", "monitor_definition", "monitor_looks", "window_profile"]
 
 _MAX_LIMIT = 500
+_MOST_WEEKS = 520
 _ORDER = ("missing", "skew", "drift", "performance", "regret")
 
 
@@ -118,8 +120,11 @@ def _is_kept(seen: Seen, one: Finding) -> bool:
 def _insert(context: Context, name: str, one: Finding) -> MonitorLook:
     row = {
         "project": context.project, "monitor": name, "kind": one.kind, "window_start": one.start, "window_end": one.end, "source": one.source,
-        "word": one.word, "summary": one.summary, "figures": one.figures, "counts": one.counts, "at": wall_now(),
+        "word": one.word, "summary": one.summary, "figures": one.figures,
+        "profile": None if one.window is None else compact(one.window.profile), "at": wall_now(),
     }  # fmt: skip
+    if one.window is not None:
+        keep_reference(context, one.source, one.window.before)
     key = context.db.execute(sa.insert(looks).values(**row)).inserted_primary_key
     assert key is not None
     return _as_look(context.db.execute(sa.select(looks).where(looks.c.id == key[0])).one())
@@ -190,3 +195,14 @@ def monitor_looks(
     rows = list(context.db.execute(query.order_by(looks.c.window_end.desc(), looks.c.id.desc()).limit(limit + 1)))
     found = [_as_look(row) for row in rows[:limit]]
     return Page(found, encode_cursor({"end": to_micros(found[-1].end), "id": found[-1].id}) if len(rows) > limit else None)
+
+
+@operation("GET /projects/{project}/monitors/{name}/profile", permission="datasets.read", kind="read")  # it names values of rows
+def window_profile(context: Context, name: str, weeks: int = 4) -> WindowProfile | None:
+    """What a monitor's columns held in its newest weeks, beside what they are held against; ``None`` before its first look at drift.
+
+    No row is read: each week's profile was kept when it was looked at. Four weeks are what a look at drift measures impact by.
+    """
+    if (found := find(context, name, max(1, min(weeks, _MOST_WEEKS)))) is None:
+        monitor_definition(context, name)  # says which there are
+    return found

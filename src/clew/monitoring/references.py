@@ -1,7 +1,8 @@
 """What a version is held against: the rows that it was trained on, and those that were held out from it."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from clew.clock import to_micros
 from clew.datasets.bins import ORDERED, Bins
-from clew.datasets.profile import profile
+from clew.datasets.profile import Profile, profile
 from clew.errors import NotFound
 from clew.feature_store.schema import TrainingSetDetails, UsedView
 from clew.feature_store.training_data import block_numbers
@@ -23,7 +24,7 @@ from clew.serving.schema import RouteDocument
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Reference", "cell_count", "cells_of", "null_rows", "reference_of", "worst_share"]
+__all__ = ["Reference", "frame_of", "null_rows", "reference_of", "worst_share"]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -34,10 +35,10 @@ _LEAST_ROWS = 20
 
 @dataclass(frozen=True)
 class Reference:
-    """Of one version. ``weeks`` are histograms by feature, ``(weeks, cells)`` each, oldest first; ``predictions`` among them are of held-out
-    rows. ``null_rates`` is the most that is missing of each view in a quarter of a day (see ``worst_share``); ``positions`` are the view's columns."""
+    """Of one version. ``profile`` is of its features, and of ``predictions`` of held-out rows; ``weeks`` are histograms of the same columns,
+    ``(weeks, cells)`` each, oldest first. ``null_rates`` is the most that is missing of each view in a quarter of a day (see ``worst_share``); ``positions`` are the view's columns."""
 
-    bins: dict[str, Bins]
+    profile: Profile
     weeks: dict[str, Integers]
     impacts: dict[str, Impact]
     held: Labelled
@@ -69,23 +70,34 @@ def _compute(context: Context, document: RouteDocument, training: TrainingSetDet
     frame = rows.select(pl.col(features).cast(pl.Float32))
     matrix = _matrix(frame)
     days = block_numbers(rows[training.time], "1d", training.zone)
-    bins = {column.name: column.bins for column in profile(frame).columns}
-    cells = {name: cells_of(bins[name], matrix[:, place]) for place, name in enumerate(features)}
-    weeks = {name: _by_week(cells[name], cell_count(bins[name]), days) for name in features}
+    whole = profile(frame)
+    bins = {column.name: column.bins for column in whole.columns}
+    cells = {name: _cells_of(bins[name], matrix[:, place]) for place, name in enumerate(features)}
+    weeks = {name: _by_week(cells[name], _cell_count(bins[name]), days) for name in features}
     held, impacts = _held(context, document, training, rows, matrix, days), {}
     if len(held):
         unseen = _is_held(training, rows)
-        impacts = {name: _impact(cells[name][unseen], cell_count(bins[name]), held.scores) for name in features}
+        impacts = {name: _impact(cells[name][unseen], _cell_count(bins[name]), held.scores) for name in features}
         scores = pl.DataFrame({PREDICTIONS: held.scores.astype(np.float32)})
-        bins[PREDICTIONS] = profile(scores)[PREDICTIONS].bins
-        found = cells_of(bins[PREDICTIONS], held.scores.astype(np.float32))
-        weeks[PREDICTIONS] = _by_week(found, cell_count(bins[PREDICTIONS]), held.days)
-        impacts[PREDICTIONS] = _impact(found, cell_count(bins[PREDICTIONS]), held.scores)
+        whole = replace(whole, columns=(*whole.columns, *profile(scores).columns))
+        bins[PREDICTIONS] = whole[PREDICTIONS].bins
+        found = _cells_of(bins[PREDICTIONS], held.scores.astype(np.float32))
+        weeks[PREDICTIONS] = _by_week(found, _cell_count(bins[PREDICTIONS]), held.days)
+        impacts[PREDICTIONS] = _impact(found, _cell_count(bins[PREDICTIONS]), held.scores)
     views = {name: use.view for use in training.views for name in use.columns}
     positions = {name: places for use in training.views if (places := _places(use, features)) for name in (f"{use.prefix}{use.view}",)}
     quarters = block_numbers(rows[training.time], f"{24 // QUARTERS_A_DAY}h", training.zone)
     rates = {name: worst_share(null_rows(matrix, places), quarters) for name, places in positions.items()}
-    return Reference(bins, weeks, impacts, held, rates, positions, views)
+    return Reference(whole, weeks, impacts, held, rates, positions, views)
+
+
+def frame_of(matrix: Matrix, names: Sequence[str]) -> "pl.DataFrame":
+    """The columns of a model's matrix, with nothing where a number is missing."""
+    import polars as pl
+
+    return pl.DataFrame({name: matrix[:, place] for place, name in enumerate(names)}, schema=dict.fromkeys(names, pl.Float32)).fill_nan(
+        None
+    )
 
 
 def _matrix(frame: "pl.DataFrame") -> Matrix:
@@ -131,11 +143,11 @@ def _held(
 # ── cells ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def cell_count(bins: Bins) -> int:
+def _cell_count(bins: Bins) -> int:
     return len(bins.edges) + 1 if bins.kind in ORDERED else len(bins.values) + 1
 
 
-def cells_of(bins: Bins, values: Matrix) -> Integers:
+def _cells_of(bins: Bins, values: Matrix) -> Integers:
     """The cell of each number ``(n,)``, -1 where it is missing; the last cell of a category is for values that it didn't know."""
     numbers = values.astype(np.float64)
     if bins.kind in ORDERED:

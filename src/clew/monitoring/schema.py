@@ -6,14 +6,16 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from clew.datasets.distances import Shift
+from clew.datasets.profile import ColumnProfile, Profile
 from clew.monitoring.decisions import Contest
 from clew.monitoring.performance import Performance
 from clew.pipelines.comparison import unit_of
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
-    "Alert", "FeatureSkew", "Monitor", "MonitorKind", "MonitorLook", "PerformanceReport", "Report", "ShadowReport", "SkewReport", "Word", "alert_deliveries",
-    "alerts", "monitor_looks", "monitoring_reports",
+    "Alert", "FeatureSkew", "Monitor", "MonitorKind", "MonitorLook", "PerformanceReport", "Report", "ShadowReport", "SkewReport", "WindowProfile", "Word",
+    "alert_deliveries", "alerts", "monitor_looks", "monitoring_reports", "reference_profiles",
 ]  # fmt: skip
 
 _NAME = sa.String(128)
@@ -45,12 +47,22 @@ monitor_looks = sa.Table(
     sa.Column("word", sa.String(32), nullable=False),
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("figures", Json, nullable=False),
-    sa.Column("counts", Json, nullable=True),
+    sa.Column("profile", Json, nullable=True),
     sa.Column("at", Instant, nullable=False),
     sa.UniqueConstraint("project", "monitor", "kind", "window_end", "source", name="uq_monitor_looks_window"),
 )
 """Each window is looked at once: a job that is repeated finds its look here. ``source`` names what a look was made from where that is no
-window of answers or rows (a skew report, a gate's verdict). ``counts`` are the window's histograms, which later looks add up."""
+window of answers or rows (a skew report, a gate's verdict). ``profile`` is what the window's columns held, without their bins: later looks add
+it up."""
+
+reference_profiles = sa.Table(
+    "reference_profiles",
+    metadata,
+    sa.Column("project", _NAME, primary_key=True),
+    sa.Column("source", sa.String(160), primary_key=True),
+    sa.Column("body", Json, nullable=False),
+)
+"""What windows are held against, by its version, such as ``late@2``; it has the bins in which their columns were counted."""
 
 alerts = sa.Table(
     "alerts",
@@ -272,6 +284,28 @@ class MonitorLook:
     summary: str
     figures: dict[str, Any]
     at: datetime
+
+
+@dataclass(frozen=True)
+class WindowProfile:
+    """What a monitor's columns held in ``weeks`` windows that follow each other, from ``start`` to before ``end``; ``[]`` names a column.
+
+    ``before`` is the profile of what they are held against, ``source``: the training rows of a model's version (of its held-out rows in
+    ``predictions``), or a dataset's version. Both count in its bins. ``shifts`` say how far each column is from it, the farthest first:
+    distances, no verdicts.
+    """
+
+    monitor: str
+    source: str
+    start: datetime
+    end: datetime
+    weeks: int
+    profile: Profile
+    before: Profile
+    shifts: tuple[Shift, ...]
+
+    def __getitem__(self, name: str) -> ColumnProfile:
+        return self.profile[name]
 
 
 @dataclass(frozen=True)

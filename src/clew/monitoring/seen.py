@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,8 +19,8 @@ class Seen:
 
     words: dict[tuple[str, datetime], str]
     sources: set[tuple[str, str]]
-    counts: dict[datetime, dict[str, list[int]]]
-    """Histograms of the weeks that were looked at, by their ends."""
+    profiles: dict[tuple[str, datetime], Any]
+    """Of the weeks that were looked at, by what they are held against and their ends, as ``windows.compact`` leaves them."""
 
     def has(self, kind: MonitorKind, span: Span) -> bool:
         return (kind, span.end) in self.words
@@ -27,10 +28,10 @@ class Seen:
 
 def looks_so_far(context: Context, monitor: str) -> Seen:
     columns = monitor_looks.c
-    query = sa.select(columns.kind, columns.window_end, columns.source, columns.word, columns.counts)
+    query = sa.select(columns.kind, columns.window_end, columns.source, columns.word, columns.profile)
     rows = list(context.db.execute(query.where(columns.project == context.project, columns.monitor == monitor)))
     return Seen(
         {(row.kind, row.window_end): row.word for row in rows},
         {(row.kind, row.source) for row in rows if row.source},
-        {row.window_end: row.counts for row in rows if row.counts},
+        {(row.source, row.window_end): row.profile for row in rows if row.profile},
     )

@@ -13,7 +13,7 @@ from clew.sdk.endpoints import Endpoint
 from clew.sdk.models import Model
 
 if TYPE_CHECKING:
-    from clew.monitoring.schema import Alert, MonitorKind, MonitorLook
+    from clew.monitoring.schema import Alert, MonitorKind, MonitorLook, WindowProfile
 
 __all__ = ["Monitor", "Trigger", "any_of", "cron", "monitor", "on"]
 
@@ -44,6 +44,13 @@ class Monitor(Declared):
         from clew.monitoring.looking import monitor_looks
 
         return current().call(monitor_looks, self.name, kind=kind, limit=limit).items
+
+    def profile(self, weeks: int = 4) -> "WindowProfile | None":
+        """What the columns held in the newest weeks, beside what they are held against; ``None`` before the first look at drift."""
+        from clew.backend import current
+        from clew.monitoring.looking import window_profile
+
+        return current().call(window_profile, self.name, weeks=weeks)
 
     def alerts(self, *, resolved: bool = False) -> "list[Alert]":
         """The alerts that wait for somebody, newest first; with ``resolved`` all that there were."""

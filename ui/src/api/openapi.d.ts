@@ -1132,6 +1132,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/monitors/{name}/profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a monitor's columns held in its newest weeks, beside what they are held against; ``None`` before its first look at drift. */
+        get: operations["monitoring.window_profile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/online": {
         parameters: {
             query?: never;
@@ -3320,6 +3337,24 @@ export interface components {
         Waiting: {
             reason: string;
             view: string;
+        };
+        /**
+         * WindowProfile
+         * @description What a monitor's columns held in ``weeks`` windows that follow each other, from ``start`` to before ``end``; ``[]`` names a column.
+         *
+         *         ``before`` is the profile of what they are held against, ``source``: the training rows of a model's version (of its held-out rows in
+         *         ``predictions``), or a dataset's version. Both count in its bins. ``shifts`` say how far each column is from it, the farthest first:
+         *         distances, no verdicts.
+         */
+        WindowProfile: {
+            before: components["schemas"]["Profile"];
+            end: string;
+            monitor: string;
+            profile: components["schemas"]["Profile"];
+            shifts: components["schemas"]["Shift"][];
+            source: string;
+            start: string;
+            weeks: number;
         };
     };
     responses: never;
@@ -6001,6 +6036,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_MonitorLook_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "monitoring.window_profile": {
+        parameters: {
+            query?: {
+                weeks?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WindowProfile"] | null;
                 };
             };
             /** @description What went wrong */

@@ -298,7 +298,7 @@ def upgrade() -> None:
         sa.Column("word", sa.String(length=32), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
         sa.Column("figures", sa.Text(), nullable=False),
-        sa.Column("counts", sa.Text(), nullable=True),
+        sa.Column("profile", sa.Text(), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_monitor_looks")),
         sa.UniqueConstraint("project", "monitor", "kind", "window_end", "source", name="uq_monitor_looks_window"),
@@ -333,6 +333,13 @@ def upgrade() -> None:
         sa.Column("event_time", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("slug", name=op.f("pk_projects")),
+    )
+    op.create_table(
+        "reference_profiles",
+        sa.Column("project", sa.String(length=128), nullable=False),
+        sa.Column("source", sa.String(length=160), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "source", name=op.f("pk_reference_profiles")),
     )
     op.create_table(
         "routes",
