@@ -41,7 +41,14 @@ def test_settings_never_print_their_secrets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "environ"), [("not toml [", {}), ("[tool.clew]\nproject = 'no spaces'", {}), ("", {"CLEW_DURABILITY": "maybe"})]
+    ("content", "environ"),
+    [
+        ("not toml [", {}),
+        ("[tool.clew]\nproject = 'no spaces'", {}),
+        ("", {"CLEW_DURABILITY": "maybe"}),
+        ("", {"CLEW_BUILD_LIMIT": "long"}),
+        ("", {"CLEW_BUILD_LIMIT": "0h"}),
+    ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path: Path, content: str, environ: dict[str, str]) -> None:
     (tmp_path / "pyproject.toml").write_text(content)

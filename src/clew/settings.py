@@ -4,9 +4,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from clew.clock import parse_duration
 from clew.errors import Invalid
 from clew.identifiers import check_slug
 
@@ -41,6 +43,10 @@ VARIABLES: dict[str, tuple[str, str]] = {
         "``process``: what returned survives the end of the process. ``full``: a power cut too, at some milliseconds a commit.",
         "``process``",
     ),
+    "CLEW_BUILD_LIMIT": (
+        "How long a build that a trigger asked for may take, as ``90m`` or ``12h``; then it is stopped and has failed.",
+        "``24h``",
+    ),
     "CLEW_ALERT_WEBHOOK": ("An address that is sent every alert, as signed JSON.", "alerts are shown and not sent"),
     "CLEW_ALERT_SECRET": ("The secret that signs what the webhook is sent; needed with one.", "none"),
 }
@@ -73,6 +79,7 @@ class Settings:
     url: str | None = None
     token: str | None = None
     durability: Literal["process", "full"] = "process"
+    build_limit: timedelta = timedelta(days=1)
     files: tuple[str, ...] = ()
     """The user's definition files, relative to ``root``, that a command loads when none is named."""
     alert_webhook: str | None = None
@@ -130,9 +137,17 @@ def load_settings(start: Path | None = None, environ: Mapping[str, str] | None =
         url=environ.get("CLEW_URL") or environment.get("url"),
         token=environ.get("CLEW_TOKEN"),
         durability="full" if durability == "full" else "process",
+        build_limit=_build_limit(environ.get("CLEW_BUILD_LIMIT", "24h")),
         files=(files,) if isinstance(files, str) else tuple(files),
         **_alerting(environ),
     )
+
+
+def _build_limit(text: str) -> timedelta:
+    limit = parse_duration(text)
+    if limit <= timedelta(0):
+        raise Invalid(f"CLEW_BUILD_LIMIT is {text!r}; a build needs some time, such as 12h")
+    return limit
 
 
 def _alerting(environ: Mapping[str, str]) -> dict[str, str]:

@@ -82,6 +82,21 @@ def test_a_build_goes_on_after_its_worker_was_killed_and_after_its_server_was_st
         ]  # fmt: skip
 
 
+def test_a_build_that_hangs_is_stopped_at_its_limit_and_time_goes_on(prepared: Path, tmp_path: Path) -> None:
+    with served(prepared, tmp_path, CLEW_BUILD_LIMIT="25s") as project:
+        project.bring(DUE)
+        (project.witness / "hold").touch()
+        assert project.backend.call(delivery.advance_clock, DUE).waiting
+        fit, worker = fitting(project, 1)
+        project.clock.advance(DUE + timedelta(hours=1))
+        assert gone(worker, fit)
+        (job,) = project.jobs
+        assert (job.state, job.attempt) == ("failed", 1), "what hung once would hang again"
+        assert job.error is not None
+        assert job.error.startswith("the build was stopped after 0:00:25, which is CLEW_BUILD_LIMIT")
+        assert len(project.versions) == 2, "the first version and its refit, and nothing half registered"
+
+
 def test_a_rollout_goes_on_and_no_answer_is_lost_when_the_server_and_the_serving_process_are_killed(prepared: Path, tmp_path: Path) -> None:
     with served(prepared, tmp_path) as project:
         asked: list[dict[str, Any]] = []

@@ -97,25 +97,31 @@ class Delivery:
                 command, cwd=folder / "source", env=self._environment(job, folder), stdout=output, stderr=output, start_new_session=True
             )
             try:
-                self._wait(child, job)
+                in_time = self._wait(child, job)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
         if self._stopping.is_set():
             self._say(job, delivery.release_job)
+        elif not in_time:
+            error = f"the build was stopped after {self._backend.settings.build_limit}, which is CLEW_BUILD_LIMIT; the end of its output:"
+            self._say(job, delivery.fail_job, error=f"{error}\n{_tail_of(log)}")
         elif child.returncode != 0:
-            said = log.read_bytes()[-_TAIL:].decode("utf-8", "replace")
-            error = f"the worker ended with {child.returncode} before it said what came of the build; the end of its output:\n{said}"
-            self._say(job, delivery.fail_job, error=error, again=True)
+            error = f"the worker ended with {child.returncode} before it said what came of the build; the end of its output:"
+            self._say(job, delivery.fail_job, error=f"{error}\n{_tail_of(log)}", again=True)
 
-    def _wait(self, child: "subprocess.Popen[bytes]", job: Job) -> None:
-        """Until the worker ends, or this server does. The lease is renewed meanwhile; who loses it lets the worker end by itself."""
-        renewed = time.monotonic()
+    def _wait(self, child: "subprocess.Popen[bytes]", job: Job) -> bool:
+        """Until the worker ends, or this server does; ``False`` where its time is up. The lease is renewed meanwhile; who loses it lets the
+        worker end by itself.
+        """
+        began = renewed = time.monotonic()
         while not self._stopping.is_set():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_POLL_SECONDS)
-                return
+                return True
+            if time.monotonic() - began > self._backend.settings.build_limit.total_seconds():
+                return False
             if time.monotonic() - renewed < _RENEW_SECONDS:
                 continue
             renewed = time.monotonic()
@@ -127,7 +133,8 @@ class Delivery:
             if not held:  # the worker has said its word and is about to end, or another attempt has the job
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(_END_SECONDS)
-                return
+                return True
+        return True
 
     def _say(self, job: Job, operation: Callable[..., object], **values: object) -> bool:
         """Tell the queue of this attempt; ``False`` where the attempt has no word any more."""
@@ -144,6 +151,10 @@ class Delivery:
         home, scratch = settings.home / "workers", folder / "scratch"
         own = {"CLEW_URL": self._url, "CLEW_PROJECT": job.project, "CLEW_HOME": str(home), "TMPDIR": str(scratch)}
         return kept | own | ({"CLEW_TOKEN": settings.token} if settings.token else {})
+
+
+def _tail_of(log: Path) -> str:
+    return log.read_bytes()[-_TAIL:].decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
