@@ -1,7 +1,6 @@
 """A small project for the page to show, told once to a real server; and a browser to look at it."""
 
 import math
-import os
 import shutil
 import sys
 import time
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx
 import numpy as np

@@ -7,8 +7,8 @@ import { Panel } from "../design/Panel";
 import { Pill } from "../design/Pill";
 import { Empty, Ready } from "../design/States";
 import { useProject } from "../shell/root";
-import { axisOf, barsOf, type ColumnProfile, categoriesOf, missingSaid, type Shift, valueSaid } from "./profiles";
-import "./datasets.css";
+import { Distribution } from "./Distribution";
+import { type ColumnProfile, missingSaid, type Shift, valueSaid } from "./profiles";
 
 type Version = Schemas["AssetVersion"];
 
@@ -97,7 +97,10 @@ function Shown({ of, against, version }: { of: Schemas["VersionProfile"]; agains
         <thead>
           <tr>
             <th>Column</th>
-            <th>Distribution</th>
+            <th>
+              Distribution
+              {before && <span className="third">, line: @{against}</span>}
+            </th>
             <th className="number">Missing</th>
             {before ? (
               <>
@@ -133,7 +136,7 @@ function Shown({ of, against, version }: { of: Schemas["VersionProfile"]; agains
                 <div className="third">{column.bins.kind}</div>
               </td>
               <td>
-                <Distribution column={column} before={earlier.get(column.name)} />
+                <Distribution column={column} before={earlier.get(column.name)} than={`@${against}`} />
               </td>
               <td className="number">{missingSaid(column, earlier.get(column.name))}</td>
               {before ? <Distances shift={shifts[places.get(column.name) ?? -1]} /> : <Moments column={column} />}
@@ -187,72 +190,5 @@ function Moments({ column }: { column: ColumnProfile }) {
       <td className="mono nowrap">{moments ? valueSaid(column, moments.minimum) : "–"}</td>
       <td className="mono nowrap">{moments ? valueSaid(column, moments.maximum) : "–"}</td>
     </>
-  );
-}
-
-const [WIDTH, HEIGHT] = [260, 44];
-
-function Distribution({ column, before }: { column: ColumnProfile; before: ColumnProfile | undefined }) {
-  if (column.bins.kind === "category") return <Categories column={column} before={before} />;
-  const axis = axisOf(column, before);
-  if (!axis) return <span className="third">{column.bins.kind === "other" ? "there or missing; values have no bins" : "no value"}</span>;
-  const bars = barsOf(column, axis);
-  const earlier = before ? barsOf(before, axis) : [];
-  const top = Math.max(...bars.map((bar) => bar.height), ...earlier.map((bar) => bar.height)) || 1;
-  const y = (height: number) => HEIGHT - (height / top) * (HEIGHT - 2);
-  const outline = earlier
-    .map((bar) => `H${(bar.from * WIDTH).toFixed(1)}V${y(bar.height).toFixed(1)}H${(bar.to * WIDTH).toFixed(1)}`)
-    .join("");
-  return (
-    <figure className="histogram">
-      <svg
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-        preserveAspectRatio="none"
-        role="img"
-        aria-label={`Histogram of ${column.name}, ${count(bars.length, "bin")}`}
-      >
-        {bars.map((bar) => (
-          <rect
-            key={`${bar.from} ${bar.to}`}
-            x={bar.from * WIDTH}
-            width={Math.max((bar.to - bar.from) * WIDTH, 0.5)}
-            y={y(bar.height)}
-            height={HEIGHT - y(bar.height)}
-          >
-            <title>{figure(bar.count)}</title>
-          </rect>
-        ))}
-        {outline && <path d={`M0 ${HEIGHT}${outline}V${HEIGHT}`} />}
-      </svg>
-      <figcaption className="mono third">
-        <span>{valueSaid(column, axis[0])}</span>
-        <span>{valueSaid(column, axis[1])}</span>
-      </figcaption>
-    </figure>
-  );
-}
-
-function Categories({ column, before }: { column: ColumnProfile; before: ColumnProfile | undefined }) {
-  const { shown, others } = categoriesOf(column, before);
-  const most = Math.max(...shown.map((one) => Math.max(one.share, one.before ?? 0)), 0.01);
-  return (
-    <ul className="categories" aria-label={`Values of ${column.name}`}>
-      {shown.map((one) => (
-        <li key={one.value}>
-          <span className="mono clip" title={one.value}>
-            {one.value}
-          </span>
-          <span className="share">
-            <i style={{ width: `${(one.share / most) * 100}%` }} />
-            {one.before !== undefined && <b style={{ left: `${(one.before / most) * 100}%` }} title={`before: ${percent(one.before)}`} />}
-          </span>
-          <span className="number">
-            {one.error > 0 && "≈ "}
-            {percent(one.share)}
-          </span>
-        </li>
-      ))}
-      {others > 0.0005 && <li className="third">all others {percent(others)}</li>}
-    </ul>
   );
 }

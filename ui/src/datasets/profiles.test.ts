@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { axisOf, barsOf, type ColumnProfile, categoriesOf, missingSaid } from "./profiles";
+import { axisOf, barsOf, barsOfValues, type ColumnProfile, categoriesOf, missingSaid, missingTold } from "./profiles";
 
 function column(change: Record<string, unknown>): ColumnProfile {
   return {
@@ -52,4 +52,24 @@ describe("a category", () => {
 it("says how much is missing, and from what to what it went", () => {
   expect([missingSaid(column({})), missingSaid(column({ nulls: 5 }))]).toEqual(["–", "5 %"]);
   expect(missingSaid(column({ nulls: 12 }), column({ nulls: 5 }))).toBe("5 % → 12 %");
+});
+
+describe("in one line of a table", () => {
+  const bins = { kind: "category", dtype: "Float32", edges: [], values: ["10", "0", "2"] };
+  it("a category of numbers has its bars in their order, those without a bin last", () => {
+    const now = column({ bins, counts: [10, 60, 20], rest: { total: 10, heaviest: [], error: 10 } });
+    const { bars, earlier, names } = barsOfValues(now, column({ bins, counts: [50, 25, 25] }));
+    expect(names).toEqual(["0", "2", "10", "others"]);
+    expect(bars.map((bar) => bar.count)).toEqual([60, 20, 10, 10]);
+    expect(bars[0]?.height).toBeCloseTo(0.6 * 4);
+    expect(earlier.map((bar) => bar.count)).toEqual([25, 25, 50, 0]);
+  });
+  it("a category of words keeps the order of the reference", () => {
+    const words = column({ bins: { ...bins, values: ["UA", "AA"] }, counts: [1, 3] });
+    expect(barsOfValues(words).names).toEqual(["UA", "AA"]);
+  });
+  it("what is missing is told when it can be seen", () => {
+    expect([missingTold(column({ nulls: 0 })), missingTold(column({ nulls: 9 }))]).toEqual([null, "9 %"]);
+    expect(missingTold(column({ nulls: 43 }), column({ nulls: 0 }))).toBe("0 → 43 %");
+  });
 });

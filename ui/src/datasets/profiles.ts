@@ -10,6 +10,8 @@ export interface Bar {
   /** Share of the values that are there, by unit of the axis: bins of quantiles are of different widths. */
   height: number;
   count: number;
+  /** What a category's bar stands for. */
+  value?: string;
 }
 
 /** How far the open bins at both ends are drawn, as a share of the axis between them. */
@@ -36,6 +38,28 @@ export function barsOf(column: ColumnProfile, [low, high]: [number, number]): Ba
     const [from, to] = [ends[at], ends[at + 1]].map((end) => Math.min(1, Math.max(0, ((end ?? low) - low) / reach))) as [number, number];
     return { from, to, count, height: total && to > from ? count / total / (to - from) : 0 };
   });
+}
+
+/** The values of a category side by side, numbers in their order, others as the reference ranks them; those without a bin come last. */
+export function barsOfValues(column: ColumnProfile, before?: ColumnProfile): { bars: Bar[]; earlier: Bar[]; names: string[] } {
+  const places = column.bins.values.map((_, at) => at);
+  const numbers = column.bins.values.map(Number);
+  if (!numbers.some(Number.isNaN)) places.sort((a, b) => (numbers[a] ?? 0) - (numbers[b] ?? 0));
+  const rest = column.rest.total + (before?.rest.total ?? 0) > 0;
+  const names = [...places.map((at) => column.bins.values[at] ?? ""), ...(rest ? ["others"] : [])];
+  const drawn = (of: ColumnProfile): Bar[] => {
+    const counts = [...places.map((at) => of.counts[at] ?? 0), ...(rest ? [of.rest.total] : [])];
+    const width = 1 / counts.length;
+    const total = countOf(of);
+    return counts.map((count, at) => ({
+      from: at * width,
+      to: (at + 1) * width,
+      height: count / total / width,
+      count,
+      value: names[at] ?? "",
+    }));
+  };
+  return { bars: drawn(column), earlier: before ? drawn(before) : [], names };
 }
 
 export interface Category {
@@ -92,4 +116,11 @@ export function missingSaid(column: ColumnProfile, before?: ColumnProfile): stri
   if (!before) return now ? percent(now) : "–";
   const then = missingShare(before);
   return then === now ? (now ? percent(now) : "–") : `${percent(then)} → ${percent(now)}`;
+}
+
+/** In a few words, and only what can be seen: less than half a per cent, then and now, is nothing to tell here. */
+export function missingTold(column: ColumnProfile, before?: ColumnProfile): string | null {
+  const [now, then] = [column, before].map((one) => Math.round((one ? missingShare(one) : 0) * 100));
+  if (!now && !then) return null;
+  return before && then !== now ? `${then} → ${now} %` : `${now} %`;
 }

@@ -27,6 +27,7 @@ export function Ask({ open, onOpenChange, title, confirm, tone, ready = true, ac
     },
   });
   const focus = useFocusReturn();
+  const consequences = useId();
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (ready && !change.isPending) change.mutate();
@@ -41,10 +42,12 @@ export function Ask({ open, onOpenChange, title, confirm, tone, ready = true, ac
     >
       <Dialog.Portal>
         <Dialog.Overlay className="scrim" />
-        <Dialog.Content className="ask" aria-describedby={undefined} {...focus}>
+        <Dialog.Content className="ask" aria-describedby={consequences} {...focus}>
           <form onSubmit={submit}>
             <Dialog.Title>{title}</Dialog.Title>
-            <div className="stack">{children}</div>
+            <div className="stack" id={consequences}>
+              {children}
+            </div>
             {change.error && <Trouble error={change.error} />}
             <footer>
               <Dialog.Close className="button">Cancel</Dialog.Close>

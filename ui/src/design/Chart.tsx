@@ -303,8 +303,15 @@ function across(lines: ChartLine[]): uPlot.Plugin {
           ctx.moveTo(bbox.left, y);
           ctx.lineTo(bbox.left + bbox.width, y);
           ctx.stroke();
+          const [right, baseline] = [bbox.left + bbox.width - 4 * devicePixelRatio, y + (line.below ? 13 : -5) * devicePixelRatio];
+          // An edge of paper around the words: another line, a band or the grid may run behind them.
+          ctx.setLineDash([]);
+          ctx.lineJoin = "round";
+          ctx.lineWidth = 3 * devicePixelRatio;
+          ctx.strokeStyle = colour("surface");
+          ctx.strokeText(line.label, right, baseline);
           ctx.fillStyle = colour(line.token);
-          ctx.fillText(line.label, bbox.left + bbox.width - 4 * devicePixelRatio, y + (line.below ? 13 : -5) * devicePixelRatio);
+          ctx.fillText(line.label, right, baseline);
         }
         ctx.restore();
       },

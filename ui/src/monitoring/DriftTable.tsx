@@ -1,11 +1,22 @@
+import { useRead } from "../api/queries";
 import { AssetLink } from "../catalog/links";
-import { figure, moment, percent, signed } from "../design/format";
+import { SmallDistribution } from "../datasets/Distribution";
+import type { ColumnProfile } from "../datasets/profiles";
+import { count, day, figure, moment, percent, signed } from "../design/format";
 import { Pill } from "../design/Pill";
+import { useProject } from "../shell/root";
 import { type DriftFigures, evidenceByWeek, evidenceSaid, type Look, WORD_TONES } from "./looks";
 
-/** Columns ranked by how far they move the mean score, each with its evidence by week against the threshold. */
+/** How many weeks together stand beside the reference: those by which a look measures how far a column moves the score. */
+const WEEKS = 4;
+
+/** Columns ranked by how far they move the mean score, each with its distribution and its evidence by week against the threshold. */
 export function DriftTable({ looks, newest }: { looks: readonly Look[]; newest: Look }) {
+  const project = useProject();
   const figures = newest.figures as unknown as DriftFigures;
+  const held = useRead("/api/v1/projects/{project}/monitors/{name}/profile", { project, name: newest.monitor, weeks: WEEKS });
+  const columns = new Map(held.data?.profile.columns.map((column) => [column.name, column]));
+  const before = new Map(held.data?.before.columns.map((column) => [column.name, column]));
   const weeks = evidenceByWeek(looks, newest.source);
   const threshold = figures.threshold ?? 1;
   return (
@@ -15,6 +26,20 @@ export function DriftTable({ looks, newest }: { looks: readonly Look[]; newest: 
           <th>Column</th>
           <th>View</th>
           <th>Word</th>
+          <th
+            title={
+              held.data ? `${count(held.data.profile.rows, "row")} from ${moment(held.data.start)} to ${moment(held.data.end)}` : undefined
+            }
+          >
+            {held.data ? (
+              <>
+                {count(held.data.weeks, "week")} to {day(held.data.end)}
+                <span className="third">, line: {held.data.source}</span>
+              </>
+            ) : (
+              "Distribution"
+            )}
+          </th>
           <th className="number">Moves the score</th>
           <th className="number">Rows elsewhere</th>
           <th className="number">Evidence</th>
@@ -36,6 +61,14 @@ export function DriftTable({ looks, newest }: { looks: readonly Look[]; newest: 
             <td className="nowrap">
               <Pill tone={WORD_TONES[one.word]}>{one.word}</Pill>
             </td>
+            <td>
+              <Held
+                column={columns.get(one.feature)}
+                before={before.get(one.feature)}
+                than={held.data?.source ?? ""}
+                waiting={held.isPending}
+              />
+            </td>
             <td className="number">{one.impact === null ? "–" : signed(one.impact)}</td>
             <td className="number">{one.moved === undefined ? "–" : percent(one.moved)}</td>
             <td className="number">{evidenceSaid(one.log_evidence)}</td>
@@ -53,6 +86,19 @@ export function DriftTable({ looks, newest }: { looks: readonly Look[]; newest: 
       </tbody>
     </table>
   );
+}
+
+interface HeldProps {
+  column: ColumnProfile | undefined;
+  before: ColumnProfile | undefined;
+  than: string;
+  waiting: boolean;
+}
+
+function Held({ column, before, than, waiting }: HeldProps) {
+  if (column) return <SmallDistribution column={column} before={before} than={than} />;
+  // As high as what will stand there, so that nothing jumps.
+  return waiting ? <div className="histogram small" style={{ height: 41 }} /> : <span className="third">–</span>;
 }
 
 const [WIDTH, HEIGHT] = [120, 24];

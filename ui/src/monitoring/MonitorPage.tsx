@@ -145,7 +145,7 @@ function Evidence({ kind, looks, newest }: { kind: Kind; looks: readonly Look[];
       );
     case "skew":
       return (
-        <With summary={newest.summary} word={newest.word}>
+        <With summary={newest.summary.replace(": skew: ", ": ")} word={newest.word}>
           <SkewTable newest={newest} />
         </With>
       );

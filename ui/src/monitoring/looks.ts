@@ -139,7 +139,12 @@ export function conclusion({ looks, watches }: { looks: readonly Look[]; watches
     const look = by.get(kind);
     return look && ["worse", "missing", "changed"].includes(look.word) ? [amissSaid(look)] : [];
   });
-  if (amiss.length) return { amiss: true, text: `${amiss.join("; ")}.` };
+  // Only the first begins the sentence; a name keeps its letters.
+  if (amiss.length)
+    return {
+      amiss: true,
+      text: `${amiss.map((one, at) => (at ? one.replace(/^(It|A|Training) /, (word) => word.toLowerCase()) : one)).join("; ")}.`,
+    };
   if (!looks.length) return { amiss: false, text: "It has not looked yet." };
   const { safe, few, unseen } = lookedAt({ looks, watches });
   if (safe.length && !few.length && !unseen.length)
