@@ -109,16 +109,22 @@ def replay(
     clock, counts = clew.replay(start), Counts()
     feed = Feed(arrivals(folder, start, end, goes_on=goes_on))
     next_report = start + report_every
-    next_tick = start
+    due = clock.advance(start)
+
+    def bring(until: datetime) -> None:
+        """The rows known by then. What is due on the way sees what was known by its own time, and nothing later."""
+        nonlocal due
+        began = time.perf_counter()
+        while due is not None and due <= until:
+            counts.rows += feed.append(due)
+            due = clock.advance(due)
+        counts.rows += feed.append(until)
+        counts.seconds_pushing += time.perf_counter() - began
+
     with httpx.Client(base_url=endpoint_url, timeout=30) as client:
         for now, asked in instants(folder, start, end, every):
+            bring(now)
             began = time.perf_counter()
-            while next_tick <= now:  # what is due at an hour sees what was known by then, and nothing later
-                counts.rows += feed.append(next_tick)
-                clock.advance(next_tick)
-                next_tick += timedelta(hours=1)
-            counts.rows += feed.append(now)
-            pushed = time.perf_counter()
             for flight in asked:
                 body = json.dumps({"rows": [flight | {"departs": flight["departs"].isoformat()}]})  # type: ignore[attr-defined]  # a datetime
                 answer = client.post("/endpoints/late/predict", content=body, headers={"content-type": "application/json"})
@@ -126,16 +132,11 @@ def replay(
                 if answer.status_code != 200:
                     counts.failed += 1
                     print(json.dumps({"failed": answer.text, "flight": flight}, default=str), file=sys.stderr, flush=True)
-            counts.seconds_pushing += pushed - began
-            counts.seconds_asking += time.perf_counter() - pushed
+            counts.seconds_asking += time.perf_counter() - began
             if now >= next_report:
                 print(json.dumps({"day": next_report.date().isoformat(), **vars(counts)}), flush=True)
                 next_report += report_every
-        while next_tick < end:
-            counts.rows += feed.append(next_tick)
-            clock.advance(next_tick)
-            next_tick += timedelta(hours=1)
-        counts.rows += feed.append(end)
+        bring(end)
         clock.advance(end)
     print(json.dumps({"day": end.date().isoformat(), **vars(counts)}), flush=True)
     return counts

@@ -63,7 +63,7 @@ def advance(context: Context, to: datetime) -> Advance:
                 context = replace(context, now=get_project(inside).event_time or now)
             continue
         if due is None:
-            return Advance(to, ())
+            return Advance(to, (), _next_due(context))
         kind, subject, at = due
         context = replace(context, now=max(at, context.now))
         _do(context, kind, subject, at)
@@ -142,6 +142,12 @@ def _next(context: Context, to: datetime) -> tuple[str, str, datetime] | None:
         return None
     first = min(rows, key=lambda row: (row.next_at, _ORDER[row.kind], row.subject))
     return first.kind, first.subject, first.next_at
+
+
+def _next_due(context: Context) -> datetime | None:
+    with context.reading() as inside:
+        found: datetime | None = inside.db.scalar(sa.select(sa.func.min(schedules.c.next_at)).where(schedules.c.project == context.project))
+    return found
 
 
 def _move(context: Context, to: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -185,8 +185,11 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Advance:
-    """Where event time stands after a move. ``waiting`` says for what it does not go on yet, in words; empty when it has arrived."""
+    """Where event time stands after a move. ``waiting`` says for what it does not go on yet, in words; empty when it has arrived.
+
+    ``next_due`` is when something is due next, as far as is known by then; ``None`` where nothing is, and while it waits.
+    """
 
     event_time: datetime
     waiting: tuple[str, ...]
-    details: dict[str, Any] = field(default_factory=dict)
+    next_due: datetime | None = None

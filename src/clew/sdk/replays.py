@@ -26,16 +26,17 @@ class Replay:
         assert found is not None  # ``replay`` opened it
         return found
 
-    def advance(self, to: datetime) -> None:
+    def advance(self, to: datetime) -> datetime | None:
         """Move event time on to ``to``. What is due on the way is done first, at its own time: looks, rollouts' steps, builds.
 
-        Raises ``Conflict`` for a time before the present one: it never moves back.
+        Returns when something is due next; ``None`` where nothing is. A driver that brings the rows up to that time, and then moves
+        there, lets what is due see all that was known by then and nothing later. Raises ``Conflict`` for a time before the present one: it never moves back.
         """
         pause = _SHORTEST_PAUSE_SECONDS
         while True:
             moved = self._backend.call(advance_clock, to)
             if not moved.waiting:
-                return
+                return moved.next_due
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 

@@ -1029,6 +1029,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/models/{name}/retraining": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether building a model anew improves it: not any more once retrainings have brought nothing, until somebody tries again. */
+        get: operations["registry.retraining"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/models/{name}/versions": {
         parameters: {
             query?: never;
@@ -1647,10 +1664,13 @@ export interface components {
         /**
          * Advance
          * @description Where event time stands after a move. ``waiting`` says for what it does not go on yet, in words; empty when it has arrived.
+         *
+         *         ``next_due`` is when something is due next, as far as is known by then; ``None`` where nothing is, and while it waits.
          */
         Advance: {
-            details: Record<string, never>;
             event_time: string;
+            /** @default null */
+            next_due: string | null;
             waiting: string[];
         };
         /**
@@ -2892,6 +2912,18 @@ export interface components {
             ][];
             /** @default 0 */
             total: number;
+        };
+        /**
+         * Retraining
+         * @description Whether building a model anew improves it. ``reason`` and ``since``, in event time, where it was found that it doesn't.
+         */
+        Retraining: {
+            improves: boolean;
+            model: string;
+            /** @default  */
+            reason: string;
+            /** @default null */
+            since: string | null;
         };
         /**
          * Revert
@@ -5793,6 +5825,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "registry.retraining": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retraining"];
+                };
             };
             /** @description What went wrong */
             default: {
