@@ -1,13 +1,18 @@
-"""Identifiers that clients make themselves, slugs that people type, and run names that people can say."""
+"""Identifiers that clients make themselves, slugs that people type, those they meant instead, and run names that people can say."""
 
+import difflib
 import hashlib
 import re
 import secrets
 import time
+from collections.abc import Iterable
 
 from clew.errors import Invalid
 
-__all__ = ["check_slug", "new_id", "run_name"]
+__all__ = ["check_slug", "names_near", "new_id", "run_name"]
+
+_MOST_NAMES = 10
+"""A message that lists more names than that is not read."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -34,6 +39,25 @@ def check_slug(name: str, what: str = "name") -> str:
     if not isinstance(name, str) or not _SLUG.fullmatch(name):
         raise Invalid(f"{name!r} can't be a {what}: use up to 128 letters, digits, '_', '-' and '.', starting with a letter or digit")
     return name
+
+
+def names_near(name: str, known: Iterable[str]) -> str:
+    """What to say after *there is no such name*: those that were probably meant, else the first that there are; nothing where there is none.
+
+    >>> names_near("lates", ["delay", "late", "landed"])
+    'near it are late and landed'
+    """
+    listed = sorted(known)
+    close = difflib.get_close_matches(name, listed, n=3, cutoff=0.5)
+    if close:
+        return f"near it {'are' if len(close) > 1 else 'is'} {_joined(close)}"
+    shown = listed[:_MOST_NAMES]
+    more = f" and {len(listed) - len(shown)} more" if len(listed) > len(shown) else ""
+    return f"there {'are' if len(listed) > 1 else 'is'} {', '.join(shown)}{more}" if listed else ""
+
+
+def _joined(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def run_name(run_id: str) -> str:

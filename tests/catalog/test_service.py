@@ -59,7 +59,7 @@ def test_a_name_without_a_version_is_told_apart_from_one_that_nothing_declares(b
     for name, says in [
         ("late", "has a version yet; `clew build late` makes one"),
         ("weather", "has a version yet; `clew ingest weather <file>` makes one"),
-        ("landing", "declares it; near it are landings"),
+        ("landing", "declares it; near it is landings"),
         ("nope", "declares it; there are landings, late, weather"),
     ]:
         with pytest.raises(NotFound, match=says):

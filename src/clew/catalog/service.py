@@ -1,6 +1,5 @@
 """Definitions, versions, aliases, lineage and verdicts: rules and queries."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ from clew.catalog.schema import (
 )
 from clew.clock import wall_now
 from clew.errors import Conflict, Invalid, NotFound
-from clew.identifiers import check_slug
+from clew.identifiers import check_slug, names_near
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.storage.events import emit
 
@@ -212,10 +211,8 @@ def _why_none(context: Context, name: str) -> str:
     if name in kinds:
         command = f"clew ingest {name} <file>" if kinds[name] == "dataset" else f"clew build {name}"
         return f"nothing named {name!r} has a version yet; `{command}` makes one"
-    known = sorted(kinds)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    there = f"; near it are {', '.join(near)}" if near else f"; there are {', '.join(known[:10])}" if known else ""
-    return f"nothing is named {name!r}: it has no version, and no definition that was applied declares it{there}"
+    near = names_near(name, kinds)
+    return f"nothing is named {name!r}: it has no version, and no definition that was applied declares it{f'; {near}' if near else ''}"
 
 
 def _names(context: Context) -> sa.Subquery:

@@ -110,11 +110,12 @@ class Builder:
     def build(self, target: str) -> AssetVersion:
         """The target's version, with everything stale upstream built before it.
 
-        Raises ``BuildFailed`` when a step fails; what was built before it stays, and is cached for the next try.
+        Raises ``Invalid`` before anything is built where a declaration names a column that is not there, and ``BuildFailed`` when a
+        step fails; what was built before it stays, and is cached for the next try.
         """
         versions: dict[str, AssetVersion] = {}
         try:
-            for asset in self.graph.upstream(target):
+            for asset in self.planner.upstream(target):
                 versions[asset.name] = self._step(asset, versions)
         finally:
             self.close_executor()

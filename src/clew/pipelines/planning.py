@@ -1,7 +1,7 @@
 """What a build would do, and why: each step's key against the record of its last build."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from clew.definitions import ModelDefinition, declared_parts, definition_digest,
 from clew.errors import NotFound
 from clew.fingerprints import Code, fingerprint, first_difference
 from clew.pipelines import service
+from clew.pipelines.columns import UnknownColumn, refuse_unknown, unknown_columns
 from clew.pipelines.graph import Graph, inputs_of
 from clew.pipelines.schema import BuildRecord, Plan, PlanStep, StepKey, StepState
 from clew.pipelines.tracing import matches
@@ -98,12 +99,22 @@ class Planner:
         records = self.records(asset.name, key.step)
         return difference(records[0], key, self.root) if records else "it has not been built yet"
 
+    def unknown_columns(self, declared: "Iterable[Declared]") -> list[UnknownColumn]:
+        """The columns that these name and the newest rows do not have."""
+        return unknown_columns(declared, self.graph.assets, self.latest)
+
+    def upstream(self, target: str) -> "list[Asset]":
+        """What a build of the target takes, inputs first. Raises ``Invalid`` where one of them names a column that is not there."""
+        assets = self.graph.upstream(target)
+        refuse_unknown(self.unknown_columns(assets))
+        return assets
+
     def plan(self, target: str) -> Plan:
-        """The steps of a build of the target."""
+        """The steps of a build of the target. Raises as ``upstream``."""
         versions: dict[str, AssetVersion] = {}
         stale: dict[str, str] = {}
         steps = []
-        for asset in self.graph.upstream(target):
+        for asset in self.upstream(target):
             step = self._step(asset, versions, stale)
             steps.append(step)
             if isinstance(asset.definition, ModelDefinition):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from clew import console
 from clew.backend import current
 from clew.catalog.schema import ApplyResult, AssetVersion
 from clew.definitions import EndpointDefinition
@@ -39,8 +40,17 @@ def builder(
 
 
 def apply(*, prune: bool = False, dry_run: bool = False) -> ApplyResult:
-    """Make what the imported files declare the project's definitions; what would be removed is listed, and goes with ``prune`` only."""
-    return builder().apply(declarations.all_declared(), prune=prune, dry_run=dry_run)
+    """Make what the imported files declare the project's definitions; what would be removed is listed, and goes with ``prune`` only.
+
+    A column that is named and that the newest rows don't have is said on stderr, and refused by ``plan`` and ``build`` only: rows that
+    have it may be on their way.
+    """
+    from clew.pipelines.columns import in_words
+
+    declared, made = declarations.all_declared(), builder()
+    if wrong := made.planner.unknown_columns(declared):
+        console.note(in_words(wrong))
+    return made.apply(declared, prune=prune, dry_run=dry_run)
 
 
 def build(
@@ -49,7 +59,8 @@ def build(
     """Build everything stale upstream of an asset, then the asset; its version. What nothing has changed for is not built again.
 
     ``executor`` is ``processes`` (of this machine), ``in_process`` (one after the other, for a debugger) or ``ray``. Raises
-    ``BuildFailed`` when a step of the user's fails.
+    ``Invalid`` before anything is built where a declaration names a column that its dataset does not have, and ``BuildFailed`` when a
+    step of the user's fails.
     """
     made = builder(executor=executor, workers=workers, progress=progress)
     made.apply(declarations.all_declared())
@@ -82,7 +93,7 @@ def propose(
 
 
 def plan(asset: Asset | str) -> "Plan":
-    """What a build would do with each asset upstream, and why."""
+    """What a build would do with each asset upstream, and why. Raises ``Invalid`` for a column that is named and not there."""
     return builder().planner.plan(_name(asset))
 
 
