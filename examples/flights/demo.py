@@ -326,9 +326,8 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exit", action="store_true", help="leave at the end instead of keeping the page open")
-    parser.add_argument("--until", default="2013-05-01", help="the day at which the replay ends, from 2 April 2013 on")
-    parser.add_argument("--year", action="store_true", help="go on to the end of 2013: the model lives by itself")
-    parser.add_argument("--later", type=int, default=12, help="from May on ask about every n-th flight; the week of the sabotage about all")
+    parser.add_argument("--until", default="2014-01-01", help="the day at which the replay ends, from 2 April 2013 on")
+    parser.add_argument("--later", type=int, default=24, help="from May on ask about every n-th flight; the week of the sabotage about all")
     parser.add_argument("--every", type=int, default=4, help="ask about every n-th flight; 1 asks about all")
     options = parser.parse_args()
     os.chdir(HERE)
@@ -336,7 +335,7 @@ def main() -> None:
     fresh_home()
     story = Story()
     start = datetime(2013, 4, 1, 4, 30, tzinfo=ZONE)  # before the first departure, and past the hour at which a month's retraining falls
-    end = datetime.fromisoformat("2014-01-01" if options.year else options.until).replace(tzinfo=ZONE)
+    end = datetime.fromisoformat(options.until).replace(tzinfo=ZONE)
     port = free_port(7340)
     url, serving_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{(serving_port := free_port(port + 1))}"
     with story.chapter(0, "Start: `clew up` on an empty folder, and the flights of 2013 as monthly files"):
