@@ -28,6 +28,8 @@ from clew.delivery.schema import Trigger
 from clew.errors import Conflict, Invalid, NotFound
 from clew.monitoring.schema import monitor_looks as looks
 from clew.operations import Context
+from clew.registry.schema import Retraining
+from clew.registry.service import retraining
 from clew.serving import service as serving
 from clew.storage import jobs as queue
 from clew.storage.schema import Job, jobs
@@ -287,10 +289,12 @@ def test_a_trigger_whose_retrainings_are_rejected_is_paused_after_three_and_the_
     assert (trigger.state, trigger.reason, trigger.barren, trigger.not_improved) == ("paused", reason, 3, True)
     (marked,) = project.told("model.not_improved")
     assert marked == {"trigger": "retrain", "reason": reason}
+    assert backend.call(retraining, "late") == Retraining("late", improves=False, reason=reason, since=project.now)
     assert project.advance(monthly(12)) == ()
     assert {one["reason"] for one in project.told("trigger.skipped")} == {f"paused: {reason}"}
     resumed = backend.call(delivery.resume_trigger, "retrain", "a new feature")
     assert (resumed.state, resumed.barren, resumed.not_improved) == ("active", 0, False)
+    assert backend.call(retraining, "late") == Retraining("late", improves=True)
     project.advance(datetime(2014, 1, 1, 9, tzinfo=UTC))
     project.build(passes=False, word="no worse")
     assert (project.trigger.state, project.trigger.barren) == ("active", 1)

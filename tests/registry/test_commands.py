@@ -15,6 +15,7 @@ from clew.catalog import service as catalog
 from clew.cli import app
 from clew.errors import Invalid, NotFound
 from clew.registry.registering import register
+from clew.storage.events import emit
 
 
 def call(*words: str) -> str:
@@ -74,3 +75,15 @@ def test_names_that_are_not_there_are_errors_that_teach(registered: LocalBackend
         )
     with pytest.raises(Invalid, match="is a dataset, not a model"):
         call("visits@1")
+
+
+def test_a_model_that_retraining_does_not_improve_says_so_until_it_is_tried_again(registered: LocalBackend) -> None:
+    def tell(kind: str) -> None:
+        context = registered.context(registered.project)
+        context.run_write(lambda inside: emit(inside, kind, "churn", {"reason": "3 retrainings in a row brought nothing"}))
+
+    assert "retraining" not in call("churn")
+    tell("model.not_improved")
+    assert "retraining does not improve churn: 3 retrainings in a row brought nothing" in call("churn")
+    tell("model.tried_again")
+    assert "retraining" not in call("churn")

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from clew.backend import LocalBackend
 from clew.settings import load_settings
+from clew.storage.events import emit
 from clew.testing.server import LiveServer, live_server
 
 pytestmark = pytest.mark.browser
@@ -170,3 +171,16 @@ def test_a_dataset_version_shows_its_profile_and_how_far_columns_moved_since_ano
     expect(page.get_by_role("columnheader", name="Distribution, line: @1")).to_be_visible()
     expect(page.get_by_text("How far did each column move since @1?")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="flight")).to_contain_text("0.521")
+
+
+def test_a_model_that_retraining_does_not_improve_is_marked_on_its_page(page: Page, server: LiveServer) -> None:
+    page.goto("assets/late")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("late has 4 versions")
+    expect(page.get_by_role("note")).to_have_count(0)
+    backend = LocalBackend(server.settings).prepare()
+    body = {"trigger": "late_retrain", "reason": "3 retrainings in a row brought nothing, the last: late@4 rejected"}
+    backend.context("test").run_write(lambda inside: emit(inside, "model.not_improved", "late", body))
+    backend.dispose()
+    expect(page.get_by_role("note")).to_contain_text("retraining doesn’t improve it 3 retrainings in a row brought nothing")
+    page.get_by_role("note").get_by_role("link", name="Look at its triggers").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Triggers")

@@ -212,6 +212,8 @@ def weigh(context: Context, definition: TriggerDefinition) -> None:
 def set_state(context: Context, name: str, state: TriggerState, reason: str) -> None:
     """Pause a trigger, or let it ask again; it starts counting anew."""
     since = {"since": context.now} if state == "active" else {}
+    if state == "active" and (before := get(context, name)).not_improved:
+        emit(context, "model.tried_again", before.model, {"trigger": name, "reason": reason})
     _put(context, name, state=state, reason=reason, **since)
     emit(context, f"trigger.{'resumed' if state == 'active' else 'paused'}", name, {"reason": reason, "state": state})
 

@@ -8,7 +8,7 @@ import typer
 from clew import console
 from clew.backend import current
 from clew.catalog import service as catalog
-from clew.registry.service import model_card, model_version
+from clew.registry.service import model_card, model_version, retraining
 
 __all__ = ["COMMANDS", "models"]
 
@@ -36,6 +36,8 @@ def models(
             backend.call(catalog.resolve, reference)  # raises, saying what to do
         lines = [(str(one.ref), ", ".join(one.aliases), one.state, one.why, one.created_at) for one in versions]
         console.show_rows(versions, ("version", "aliases", "state", "why", "made"), lines, empty="")
+        if not (found := backend.call(retraining, reference)).improves:
+            console.note(f"retraining does not improve {reference}: {found.reason}")
 
 
 def _aliases(aliases: dict[str, int]) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from clew.catalog.schema import AssetVersion, VersionRef
 from clew.feature_store.schema import UsedView
 
-__all__ = ["Field", "ModelCard", "ModelDetails", "ModelVersion", "Signature", "Verification"]
+__all__ = ["Field", "ModelCard", "ModelDetails", "ModelVersion", "Retraining", "Signature", "Verification"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,16 @@ class ModelVersion:
 
     version: AssetVersion
     details: ModelDetails
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """Whether building a model anew improves it. ``reason`` and ``since``, in event time, where it was found that it doesn't."""
+
+    model: str
+    improves: bool
+    reason: str = ""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)

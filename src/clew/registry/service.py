@@ -1,6 +1,7 @@
 """Registering model versions and reading them."""
 
 import msgspec
+import sqlalchemy as sa
 
 from clew.access.service import owns_blob
 from clew.catalog import service as catalog
@@ -8,9 +9,10 @@ from clew.catalog.schema import VersionRef
 from clew.errors import Invalid, NotFound
 from clew.operations import Context, operation
 from clew.registry.card import write_card
-from clew.registry.schema import ModelCard, ModelDetails, ModelVersion
+from clew.registry.schema import ModelCard, ModelDetails, ModelVersion, Retraining
+from clew.storage.schema import events
 
-__all__ = ["model_card", "model_version", "register_model"]
+__all__ = ["model_card", "model_version", "register_model", "retraining"]
 
 
 @operation("POST /projects/{project}/models/{name}/versions", permission="registry.register", kind="write")
@@ -62,3 +64,16 @@ def _declared_seed(context: Context, model: ModelVersion) -> int | None:
         return None
     seed = document.get("seed")
     return seed if isinstance(seed, int) else None
+
+
+@operation("GET /projects/{project}/models/{name}/retraining", permission="registry.read", kind="read")
+def retraining(context: Context, name: str) -> Retraining:
+    """Whether building a model anew improves it: not any more once retrainings have brought nothing, until somebody tries again."""
+    columns = events.c
+    query = sa.select(columns.kind, columns.body, columns.at).where(
+        columns.project == context.project, columns.subject == name, columns.kind.in_(("model.not_improved", "model.tried_again"))
+    )
+    newest = context.db.execute(query.order_by(columns.sequence.desc()).limit(1)).first()
+    if newest is None or newest.kind == "model.tried_again":
+        return Retraining(name, improves=True)
+    return Retraining(name, improves=False, reason=str(newest.body["reason"]), since=newest.at)

@@ -1,4 +1,4 @@
-import { createRoute } from "@tanstack/react-router";
+import { createRoute, Link } from "@tanstack/react-router";
 import type { Schemas } from "../api/client";
 import { useRead } from "../api/queries";
 import { count, moment, shortDigest } from "../design/format";
@@ -32,6 +32,7 @@ function AssetPage() {
                 Newest: <Linked text={`${name}@${items[0].number}, ${items[0].why}`} />
               </Heading>
             )}
+            {items[0]?.kind === "model" && <Barren model={name} />}
             {items.length ? (
               <Panel title="Versions" said="each says why it is new" flush>
                 <VersionsTable items={items} />
@@ -49,6 +50,22 @@ function AssetPage() {
       )}
       <Definition name={name} kind={versions.data?.items[0]?.kind} />
     </>
+  );
+}
+
+/** Said of a model whose retrainings keep bringing nothing, until somebody lets a trigger try again. */
+function Barren({ model }: { model: string }) {
+  const project = useProject();
+  const { data } = useRead("/api/v1/projects/{project}/models/{name}/retraining", { project, name: model });
+  if (!data || data.improves) return null;
+  return (
+    <p role="note">
+      <Pill tone="warn">retraining doesn’t improve it</Pill> <Linked text={data.reason} />, since {moment(data.since)}.{" "}
+      <Link to="/projects/$project/triggers" params={{ project }}>
+        Look at its triggers
+      </Link>
+      : another recipe, or other features, may do what other rows did not.
+    </p>
   );
 }
 

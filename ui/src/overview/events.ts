@@ -147,6 +147,13 @@ export function describe(event: Event): Happening {
         text: `retraining does not improve ${subject}${reason}`,
         evidence: { kind: "trigger", subject: String(body.trigger) },
       };
+    case "model.tried_again":
+      return {
+        word: "resumed",
+        tone: "info",
+        text: `whether retraining improves ${subject} is tried again${reason}`,
+        evidence: { kind: "trigger", subject: String(body.trigger) },
+      };
     case "build.done": {
       const rejected = body.state !== "ready";
       return {
