@@ -1,6 +1,7 @@
 """Clew: the whole life of a machine-learning model, on one thread that leads from any prediction back to data and code."""
 
 import importlib
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -106,8 +107,16 @@ if not TYPE_CHECKING:  # the checkers go by the imports above, and tell of a nam
             raise AttributeError(f"module 'clew' has no attribute {name!r}")
         module, _, attribute = home.partition(":")
         value = getattr(importlib.import_module(module), attribute or name)
+        if isinstance(value, FunctionType):
+            value = _of_the_face(value, name)
         globals()[name] = value
         return value
+
+    def _of_the_face(function: Any, name: str) -> Any:
+        """The function as scripts call it; modules of Clew import it from its home, and see every frame of an error."""
+        shown = importlib.import_module("clew.sdk.border").bordered(function)
+        shown.__module__, shown.__qualname__ = "clew", name  # where a pickle finds it again
+        return shown
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from clew.clock import parse_duration
 from clew.errors import Invalid
 from clew.identifiers import check_slug
 
-__all__ = ["TABLE_KEYS", "VARIABLES", "Settings", "load_settings"]
+__all__ = ["TABLE_KEYS", "VARIABLES", "Settings", "full_tracebacks", "load_settings"]
 
 VARIABLES: dict[str, tuple[str, str]] = {
     "CLEW_HOME": (
@@ -46,6 +46,10 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "CLEW_BUILD_LIMIT": (
         "How long a build that a trigger asked for may take, as ``90m`` or ``12h``; then it is stopped and has failed.",
         "``24h``",
+    ),
+    "CLEW_TRACEBACK": (
+        "``full``: an error of Clew shows every frame that it went through. ``short``: a script's own lines only, and the message.",
+        "``short``",
     ),
     "CLEW_ALERT_WEBHOOK": ("An address that is sent every alert, as signed JSON.", "alerts are shown and not sent"),
     "CLEW_ALERT_SECRET": ("The secret that signs what the webhook is sent; needed with one.", "none"),
@@ -141,6 +145,11 @@ def load_settings(start: Path | None = None, environ: Mapping[str, str] | None =
         files=(files,) if isinstance(files, str) else tuple(files),
         **_alerting(environ),
     )
+
+
+def full_tracebacks(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether errors keep the frames of Clew itself. Asked when one is raised, which may be before any settings could be loaded."""
+    return (os.environ if environ is None else environ).get("CLEW_TRACEBACK", "short") == "full"
 
 
 def _build_limit(text: str) -> timedelta:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from clew.definitions import AnyDefinition
 from clew.sdk import declarations
+from clew.sdk.border import errors_end_here
 
 if TYPE_CHECKING:
     from clew.pipelines.schema import Plan
@@ -38,6 +39,7 @@ class Declared:
         return f"<{type(self).__name__} {self.name!r}>"
 
 
+@errors_end_here
 class Asset(Declared):
     """A declared thing that has versions. The verbs touch storage; everything before them does not."""
 

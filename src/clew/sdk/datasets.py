@@ -9,6 +9,7 @@ from clew.definitions import DatasetDefinition
 from clew.errors import Invalid
 from clew.sdk import declarations
 from clew.sdk.assets import FunctionAsset
+from clew.sdk.border import errors_end_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ class Column:
     name: str
 
 
+@errors_end_here
 class Dataset(FunctionAsset[P, R]):
     """A dataset. ``[]`` names a column, methods touch storage."""
 

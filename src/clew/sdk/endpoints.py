@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clew.definitions import EndpointDefinition, GuardDefinition, RolloutStep, check_durations
 from clew.errors import Invalid
 from clew.sdk.assets import Declared
+from clew.sdk.border import errors_end_here
 from clew.sdk.models import Model
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Prediction:
         return self.value
 
 
+@errors_end_here
 class Endpoint(Declared):
     """A name that serves versions of a model. See ``clew.endpoint``."""
 

@@ -10,6 +10,7 @@ from clew.errors import Invalid
 from clew.identifiers import check_slug
 from clew.sdk import declarations
 from clew.sdk.assets import Asset, FunctionAsset
+from clew.sdk.border import errors_end_here
 from clew.sdk.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _entities(of: Entity | Sequence[Entity] | None) -> tuple[str, ...]:
     return () if of is None else (of.name,) if isinstance(of, Entity) else tuple(one.name for one in of)
 
 
+@errors_end_here
 class _View(Asset):
     """What both sorts of view can do."""
 

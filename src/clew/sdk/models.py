@@ -8,6 +8,7 @@ from clew.definitions import FunctionRef, GateDefinition, ModelDefinition, Param
 from clew.errors import Invalid
 from clew.sdk import declarations
 from clew.sdk.assets import Declared, FunctionAsset
+from clew.sdk.border import errors_end_here
 from clew.sdk.training import Holdout, TrainingSet
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def search(*, trials: int, maximize: str | None = None, minimize: str | None = N
     return SearchDefinition(trials, maximize or minimize or "", "maximize" if maximize else "minimize")
 
 
+@errors_end_here
 class Model(FunctionAsset[P, R]):
     """A model's recipe. Calling it trains with a throw-away run: no cache, no version."""
 

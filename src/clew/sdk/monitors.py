@@ -8,6 +8,7 @@ from clew.clock import parse_duration
 from clew.definitions import Condition, MonitorDefinition, TriggerDefinition, check_durations
 from clew.errors import Invalid
 from clew.sdk.assets import Declared
+from clew.sdk.border import errors_end_here
 from clew.sdk.datasets import Dataset
 from clew.sdk.endpoints import Endpoint
 from clew.sdk.models import Model
@@ -21,6 +22,7 @@ Metric = Callable[..., float] | str
 _METRICS = {"log_loss": "log_loss", "roc_auc_score": "auc", "auc": "auc"}
 
 
+@errors_end_here
 class Monitor(Declared):
     """Something that is watched. See ``clew.monitor``."""
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from clew.access.service import get_project, set_event_time
 from clew.backend import Backend, current
 from clew.delivery.service import advance_clock
+from clew.sdk.border import errors_end_here
 
 __all__ = ["Replay", "replay"]
 
@@ -13,6 +14,7 @@ _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.2
 
 
+@errors_end_here
 class Replay:
     """The event clock of a project opened for replay. One driver moves it; everything that counts event time follows."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from clew import backend as backends
 from clew.backend import Backend
 from clew.errors import Invalid
+from clew.sdk.border import errors_end_here
 from clew.tracking import recording
 from clew.tracking import service as tracking
 from clew.tracking.run import Number, current_run
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "RunView", "current_run", "get_run", "log", "run", "sync"]
 
 
+@errors_end_here
 class Run(RecordedRun):
     """A run that a script began."""
 

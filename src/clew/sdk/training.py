@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from clew.definitions import TrainingSetDefinition, ViewUse, check_durations
 from clew.errors import Invalid
 from clew.sdk.assets import Asset
+from clew.sdk.border import errors_end_here
 from clew.sdk.datasets import Column, Dataset
 from clew.sdk.features import AnyView
 
@@ -23,6 +24,7 @@ class Holdout:
     training_set: str
 
 
+@errors_end_here
 class TrainingSet(Asset):
     """A training set. It owns the split: see ``holdout``."""
 

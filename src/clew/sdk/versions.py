@@ -7,6 +7,7 @@ from clew.backend import Backend, current
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetKind, AssetVersion, GateVerdict, LineageGraph, VersionRef
 from clew.errors import Invalid, NotFound
+from clew.sdk.border import errors_end_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Version", "get"]
 
 
+@errors_end_here
 class Version:
     """A version. Attributes are as recorded when it was made, those of ``AssetVersion`` among them: ``ref``, ``kind``, ``why``, ``state``,
     ``aliases``, ``created_at`` …; methods read storage."""
