@@ -11,6 +11,7 @@ from typing import Any
 import typer.main
 
 import clew
+import clew.testing
 from clew.cli import COMMANDS, app
 from clew.operations import load_all
 from clew.settings import TABLE_KEYS, VARIABLES
@@ -32,7 +33,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "clew.sdk.runs": ("RunView",),
     "clew.sdk.monitors": ("Monitor", "Trigger"),
     "clew.sdk.replays": ("Replay",),
-    "clew.testing": ("Run",),
+    "clew.testing": ("Run", "OpenProject"),
     "clew.catalog.schema": ("ApplyResult", "DefinitionChange", "AssetVersion", "GateVerdict", "LineageGraph", "Edge"),
     "clew.pipelines.schema": ("Plan", "PlanStep"),
     "clew.datasets.schema": ("VersionProfile",),
@@ -41,7 +42,11 @@ HELD: dict[str, tuple[str, ...]] = {
     "clew.monitoring.schema": ("PerformanceReport", "SkewReport", "FeatureSkew"),
     "clew.monitoring.performance": ("Performance", "BlockPerformance"),
 }
-"""What public functions and methods return, by home. ``clew`` does not export these: nobody makes one by hand, ``clew.testing.Run`` apart."""
+"""What public functions and methods return, by home. ``clew`` does not export these: nobody makes one by hand, those of ``clew.testing`` apart."""
+
+
+FOR_TESTS = ("project",)
+"""Functions of ``clew.testing``, which has what only tests call."""
 
 
 def python_page() -> str:
@@ -50,6 +55,8 @@ def python_page() -> str:
     parts.append(f"Objects that these return: {', '.join(f'[`{name}`](#{_anchor(name)})' for name in _held_names())}.\n")
     for name in clew.__all__:
         parts += _described(f"clew.{name}", getattr(clew, name))
+    for name in FOR_TESTS:
+        parts += _described(f"clew.testing.{name}", getattr(clew.testing, name))
     parts.append("# What these return\n")
     for home, names in HELD.items():
         for name in names:

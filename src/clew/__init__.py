@@ -102,6 +102,8 @@ __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]  # the s
 if not TYPE_CHECKING:  # the checkers go by the imports above, and tell of a name that is not there
 
     def __getattr__(name: str) -> Any:
+        if name == "testing":  # the one package that scripts reach through the face, without importing it first
+            return importlib.import_module("clew.testing")
         home = _HOMES.get(name)
         if home is None:
             raise AttributeError(f"module 'clew' has no attribute {name!r}")
