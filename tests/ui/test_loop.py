@@ -59,6 +59,7 @@ def test_a_rollout_is_paused_resumed_and_ended_for_a_reason(page: Page) -> None:
     question.get_by_label("Reason").fill("a storm is coming")
     question.get_by_role("button", name="Pause", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("has paused trying late@4")
+    expect(page.get_by_role("button", name="Resume…")).to_be_focused()  # the button that asked is gone
     expect(page.get_by_role("row").filter(has_text="a storm is coming")).to_contain_text("paused")
     page.get_by_role("button", name="Resume…").click()
     question.get_by_role("button", name="Resume").click()

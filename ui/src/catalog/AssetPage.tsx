@@ -135,6 +135,14 @@ function VersionsTable({ items }: { items: Schemas["AssetVersion"][] }) {
 export function AliasHistory({ moves }: { moves: Schemas["AliasMove"][] }) {
   return (
     <table className="ledger">
+      <thead>
+        <tr>
+          <th>When</th>
+          <th>Alias</th>
+          <th>Version</th>
+          <th>By</th>
+        </tr>
+      </thead>
       <tbody>
         {moves.map((move) => (
           <tr key={`${move.alias}-${move.at}-${move.number}`}>

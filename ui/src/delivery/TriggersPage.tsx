@@ -166,6 +166,7 @@ function Fire({ trigger }: { trigger: Trigger }) {
   return (
     <Act
       label="Ask now…"
+      about={trigger.name}
       small
       title={`Ask for a build of ${trigger.model} now?`}
       confirm="Ask for a build"
@@ -193,6 +194,7 @@ function Pause({ trigger }: { trigger: Trigger }) {
   return (
     <Act
       label="Pause…"
+      about={trigger.name}
       small
       title={`Let ${trigger.name} ask for nothing?`}
       confirm="Pause"
@@ -219,6 +221,7 @@ function Resume({ trigger }: { trigger: Trigger }) {
   return (
     <Act
       label="Resume…"
+      about={trigger.name}
       small
       title={`Let ${trigger.name} ask again?`}
       confirm="Resume"

@@ -77,6 +77,8 @@ export function Reason({ value, change, demanded }: { value: string; change: (te
 interface ActProps {
   /** The button's word, with … as it asks first. */
   label: string;
+  /** What it is about, told to those who don't see the row that the button stands in. */
+  about?: string;
   title: string;
   confirm: string;
   tone?: "bad";
@@ -92,7 +94,7 @@ interface ActProps {
 }
 
 /** A button that asks before it changes anything. */
-export function Act({ label, title, confirm, tone, strong, small, withReason, unable, act, children }: ActProps) {
+export function Act({ label, about, title, confirm, tone, strong, small, withReason, unable, act, children }: ActProps) {
   const [open, setOpen] = useState(false);
   const [reason, setReason] = useState("");
   return (
@@ -102,6 +104,7 @@ export function Act({ label, title, confirm, tone, strong, small, withReason, un
         className={["button", tone, strong && "strong", small && "small"].filter(Boolean).join(" ")}
         disabled={!!unable}
         title={unable}
+        aria-label={about && `${label} ${about}`}
         onClick={() => setOpen(true)}
       >
         {label}

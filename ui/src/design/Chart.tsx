@@ -303,7 +303,7 @@ function across(lines: ChartLine[]): uPlot.Plugin {
           ctx.moveTo(bbox.left, y);
           ctx.lineTo(bbox.left + bbox.width, y);
           ctx.stroke();
-          const [right, baseline] = [bbox.left + bbox.width - 4 * devicePixelRatio, y + (line.below ? 13 : -5) * devicePixelRatio];
+          const [right, baseline] = [bbox.left + bbox.width - 4 * devicePixelRatio, y + (line.below ? 14 : -6) * devicePixelRatio];
           // An edge of paper around the words: another line, a band or the grid may run behind them.
           ctx.setLineDash([]);
           ctx.lineJoin = "round";

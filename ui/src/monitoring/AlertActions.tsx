@@ -24,6 +24,7 @@ function Acknowledge({ alert, small }: { alert: Alert; small: boolean }) {
     <Act
       label="Acknowledge…"
       small={small}
+      about={causeOf(alert)}
       title={`Take care of ${causeOf(alert)}?`}
       confirm="Acknowledge"
       withReason
@@ -54,7 +55,12 @@ function Silence({ alert, small }: { alert: Alert; small: boolean }) {
   const [reason, setReason] = useState("");
   return (
     <>
-      <button type="button" className={`button ${small ? "small" : ""}`} onClick={() => setOpen(true)}>
+      <button
+        type="button"
+        className={`button ${small ? "small" : ""}`}
+        aria-label={`Silence… ${causeOf(alert)}`}
+        onClick={() => setOpen(true)}
+      >
         Silence…
       </button>
       <Ask
@@ -92,6 +98,7 @@ function Resolve({ alert, small }: { alert: Alert; small: boolean }) {
     <Act
       label="Resolve…"
       small={small}
+      about={causeOf(alert)}
       title={`Is ${causeOf(alert)} over?`}
       confirm="Resolve"
       withReason

@@ -20,7 +20,7 @@ export function DriftTable({ looks, newest }: { looks: readonly Look[]; newest: 
   const weeks = evidenceByWeek(looks, newest.source);
   const threshold = figures.threshold ?? 1;
   return (
-    <table className="ledger">
+    <table className="ledger drift">
       <thead>
         <tr>
           <th>Column</th>

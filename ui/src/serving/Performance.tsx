@@ -132,7 +132,7 @@ function Skew({ report }: { report: Schemas["SkewReport"] }) {
               : ""
           }`}{" "}
       <span className="third">
-        (tolerance {report.tolerance}, largest difference {report.largest ? report.largest.toExponential(1) : "0"})
+        (tolerance {report.tolerance}, largest difference {figure(report.largest, 3)})
       </span>
     </p>
   );
