@@ -17,6 +17,7 @@ __all__ = ["judge_harm", "next_maturity"]
 def next_maturity(after: datetime, *, within: timedelta, block: str, zone: str) -> datetime:
     """The first time past ``after`` at which a whole block of rows has its labels, or will never have them.
 
+    >>> from datetime import UTC
     >>> next_maturity(datetime(2013, 4, 1, 4, tzinfo=UTC), within=timedelta(days=1), block="1d", zone="America/New_York").isoformat()
     '2013-04-02T04:00:00+00:00'
     """

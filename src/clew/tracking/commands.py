@@ -1,12 +1,14 @@
 """``clew runs`` and ``clew sync``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
 
 from clew import console
 from clew.backend import Backend, current
+from clew.identifiers import names_near
+from clew.tracking.filters import Field, fields_of, parse, parse_field
 from clew.tracking.schema import RunDetails, RunRow
 from clew.tracking.service import get_run, list_runs
 from clew.tracking.shipping import SyncReport, ship_dead
@@ -15,6 +17,8 @@ from clew.tracking.views import RunView
 __all__ = ["COMMANDS", "runs", "sync"]
 
 _COLUMNS = 4
+_MOST_RUNS = 1_000
+_FAMILIES = {"params": "parameter", "tags": "tag"}
 
 
 def runs(
@@ -45,9 +49,32 @@ def _show_list(backend: Backend, condition: str | None, order: str, limit: int) 
     params = _most_common([row.params for row in page.items])
     columns = ("run", "name", "title", "status", "started", "took", *params, *metrics)
     empty = "no run here yet; `with clew.run() as run: run.log(loss=0.3)` makes one" if condition is None else "the filter finds no run"
+    for words in _unknown(backend, condition, order):
+        console.note(words)
     console.show_rows(page, columns, [_line(row, params, metrics) for row in page.items], empty=empty)
     if page.next_cursor is not None:
         console.say(f"… and more; --limit {limit * 5} shows them")
+
+
+def _unknown(backend: Backend, condition: str | None, order: str) -> Iterator[str]:
+    """The fields of a filter and an order that no run has, in words: the reason for an empty table, or for one in no order."""
+    named = [parse_field(order.removeprefix("-")), *([] if condition is None or not condition.strip() else fields_of(parse(condition)))]
+    absent = [one for one in dict.fromkeys(named) if one.family != "run" and not _is_anywhere(backend, one)]
+    if not absent:
+        return
+    newest = backend.call(list_runs, limit=_MOST_RUNS).items
+    for field in absent:
+        known = {name for row in newest for name in _names(row, field)}
+        what = _FAMILIES.get(field.family, "metric")
+        yield f"no run has the {what} {field.name!r}; {names_near(field.name, known) or f'the newest {_MOST_RUNS:,} runs have no {what} at all'}"
+
+
+def _is_anywhere(backend: Backend, field: Field) -> bool:
+    return bool(backend.call(list_runs, f"{field.family}.`{field.name}` exists", limit=1).items)
+
+
+def _names(row: RunRow, field: Field) -> Iterable[str]:
+    return {"params": row.params, "tags": row.tags}.get(field.family, row.metrics)
 
 
 def _line(row: RunRow, params: list[str], metrics: list[str]) -> list[Any]:

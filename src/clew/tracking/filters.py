@@ -17,7 +17,7 @@ from typing import Literal
 
 from clew.errors import Invalid
 
-__all__ = ["And", "Comparison", "Exists", "Expression", "Field", "Not", "Or", "parse", "parse_field"]
+__all__ = ["And", "Comparison", "Exists", "Expression", "Field", "Not", "Or", "fields_of", "parse", "parse_field"]
 
 COLUMNS = ("id", "name", "title", "experiment", "status", "parent", "started", "ended", "duration", "actor")
 _FAMILIES = ("metrics", "minimum", "maximum", "params", "tags")
@@ -100,6 +100,22 @@ def parse_field(text: str) -> Field:
     if text in COLUMNS:
         return Field("run", text)
     raise Invalid(f"runs have no field {text!r}; there are {', '.join(f'{family}.<name>' for family in _FAMILIES)}, {', '.join(COLUMNS)}")
+
+
+def fields_of(expression: Expression) -> list[Field]:
+    """The fields that an expression names, each once, in order.
+
+    >>> [str(field) for field in fields_of(parse("metrics.auc > 0.7 and (params.lr < 0.2 or not metrics.auc exists)"))]
+    ['metrics.auc', 'params.lr']
+    """
+    match expression:
+        case And(parts) | Or(parts):
+            return list(dict.fromkeys(field for part in parts for field in fields_of(part)))
+        case Not(part):
+            return fields_of(part)
+        case Comparison(field) | Exists(field):
+            return [field]
+    raise AssertionError(expression)
 
 
 class _Parser:
