@@ -30,12 +30,14 @@ def the_year(story: "Story", replayer: "Replayer", flights: ModuleType, start: d
     until = min(end, PROPOSAL)
     with story.chapter(number, f"{start:%B} to {until:%-d %B}: watched, retrained on the first of each month, rolled out by steps"):
         replayer.replay(start, until, every)
+        story.say(str(flights.service.performance(start, until)))
     if end > PROPOSAL:
         with story.chapter(number + 1, "A changed recipe is proposed: train on the last 30 days only"):
             propose(story, flights)
         until = min(end, SABOTAGE)
         with story.chapter(number + 2, f"{PROPOSAL:%-d %B} to {until:%-d %B}"):
             replayer.replay(PROPOSAL, until, every)
+            story.say(str(flights.service.performance(start, until)))
     if end > SABOTAGE:
         with story.chapter(number + 3, "Sabotage: delays in seconds, shares in percent, deployed without a gate's word"):
             week = min(end, SABOTAGE + timedelta(days=8))
@@ -44,7 +46,7 @@ def the_year(story: "Story", replayer: "Replayer", flights: ModuleType, start: d
             with story.chapter(number + 4, f"{week:%-d %B} to {end - timedelta(days=1):%-d %B}"):
                 replayer.replay(week, end, every)
     with story.chapter(number + 5, "The end: what it was worth"):
-        the_table(story, replayer, flights, frozen, end)
+        the_table(story, replayer, flights, frozen, start, end)
 
 
 def propose(story: "Story", flights: ModuleType) -> None:
@@ -99,7 +101,7 @@ def _built_on_other_units(story: "Story") -> int:
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen: int, until: datetime) -> None:
+def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen: int, start: datetime, until: datetime) -> None:
     """Month by month the route as it was against the first model, frozen, on all flights whose labels have matured."""
     import polars as pl
     from rich.table import Table
@@ -112,6 +114,7 @@ def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen:
     scored = pl.concat(
         [_scored(flights, part, int(number), frozen) for (number,), part in rows.partition_by("_route", as_dict=True).items()]
     )
+    story.say(f"asked about: {flights.service.performance(start, until)}")
     table = Table("month", "flights", "AUC of the route", "frozen", "log loss of the route", "frozen", "by", box=None)
     by_month = scored.sort("departs").with_columns(_month=pl.col("departs").dt.strftime("%B"))
     months = by_month.partition_by("_month", as_dict=True, maintain_order=True)
