@@ -18,7 +18,7 @@ export function Distribution({ column, before, than }: DistributionProps) {
   if (!axis) return <span className="third">{column.bins.kind === "other" ? "there or missing; values have no bins" : "no value"}</span>;
   return (
     <figure className="histogram">
-      <Bars name={column.name} bars={barsOf(column, axis)} earlier={before ? barsOf(before, axis) : []} than={than} />
+      <Bars of={column} bars={barsOf(column, axis)} earlier={before ? barsOf(before, axis) : []} than={than} />
       <figcaption className="mono third">
         <span>{valueSaid(column, axis[0])}</span>
         <span>{valueSaid(column, axis[1])}</span>
@@ -37,7 +37,7 @@ export function SmallDistribution({ column, before, than }: DistributionProps) {
   return (
     <figure className="histogram small">
       <Bars
-        name={column.name}
+        of={column}
         bars={axis ? barsOf(column, axis) : (values?.bars ?? [])}
         earlier={before ? (axis ? barsOf(before, axis) : (values?.earlier ?? [])) : []}
         than={than}
@@ -51,7 +51,7 @@ export function SmallDistribution({ column, before, than }: DistributionProps) {
   );
 }
 
-function Bars({ name, bars, earlier, than }: { name: string; bars: Bar[]; earlier: Bar[]; than: string | undefined }) {
+function Bars({ of, bars, earlier, than }: { of: ColumnProfile; bars: Bar[]; earlier: Bar[]; than: string | undefined }) {
   const top = Math.max(...bars.map((bar) => bar.height), ...earlier.map((bar) => bar.height)) || 1;
   const y = (height: number) => HEIGHT - (height / top) * (HEIGHT - 2);
   const outline = earlier
@@ -62,7 +62,7 @@ function Bars({ name, bars, earlier, than }: { name: string; bars: Bar[]; earlie
       viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
       preserveAspectRatio="none"
       role="img"
-      aria-label={`Histogram of ${name}, ${count(bars.length, "bin")}${than && outline ? `, over that of ${than}` : ""}`}
+      aria-label={`Histogram of ${of.name}, ${count(of.counts.length, "bin")}${than && outline ? `, over that of ${than}` : ""}`}
     >
       {bars.map((bar) => (
         <rect

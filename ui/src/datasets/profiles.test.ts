@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { axisOf, barsOf, barsOfValues, type ColumnProfile, categoriesOf, missingSaid, missingTold } from "./profiles";
+import { axisOf, barsOf, barsOfValues, type ColumnProfile, categoriesOf, missingSaid, missingTold, valueSaid } from "./profiles";
 
 function column(change: Record<string, unknown>): ColumnProfile {
   return {
@@ -20,11 +20,21 @@ describe("a number's histogram", () => {
   it("shows the inner bins, and of far tails a part", () => {
     expect(axisOf(column({}))).toEqual([-2.4, 21]);
   });
-  it("has bars of equal area for equal counts, whatever the widths", () => {
-    const bars = barsOf(column({ bins: { kind: "number", dtype: "f", edges: [0, 1, 20], values: [] }, counts: [0, 50, 50, 0] }), [0, 20]);
-    const areas = bars.map((bar) => bar.height * (bar.to - bar.from));
-    expect(areas[1]).toBeCloseTo(areas[2] as number);
-    expect(bars[1]?.height).toBeGreaterThan(bars[2]?.height as number);
+  it("has each bin's values spread over its reach, and bars of one area altogether", () => {
+    const bars = barsOf(
+      column({ bins: { kind: "number", dtype: "f", edges: [0, 1, 20], values: [] }, counts: [0, 50, 50, 0] }),
+      [0, 20],
+      20,
+    );
+    expect(bars.map((bar) => bar.count)).toEqual([50, ...new Array(19).fill(3)]);
+    expect(bars.reduce((sum, bar) => sum + bar.height * (bar.to - bar.from), 0)).toBeCloseTo(1);
+  });
+  it("has no needle where a bin is as narrow as one value", () => {
+    const edges = [-1e-38, 1e-38, 10];
+    const bars = barsOf(column({ bins: { kind: "number", dtype: "f", edges, values: [] }, counts: [0, 60, 40, 0] }), [-1e-38, 10], 10);
+    expect(bars[0]?.height).toBeCloseTo(6.4);
+    expect(bars[1]?.height).toBeCloseTo(0.4);
+    expect(valueSaid(column({}), -1.18e-38)).toBe("0");
   });
   it("has none without edges", () => {
     expect(axisOf(column({ bins: { kind: "other", dtype: "List", edges: [], values: [] } }))).toBeNull();

@@ -7,7 +7,7 @@ export type Shift = Schemas["Shift"];
 export interface Bar {
   from: number;
   to: number;
-  /** Share of the values that are there, by unit of the axis: bins of quantiles are of different widths. */
+  /** Share of the values that are there, by unit of the axis. */
   height: number;
   count: number;
   /** What a category's bar stands for. */
@@ -29,15 +29,29 @@ export function axisOf(column: ColumnProfile, other?: ColumnProfile): [number, n
   return [Math.min(least, first), Math.max(most, last)];
 }
 
-/** Bars of a number's or a time's bins on an axis from 0 to 1. */
-export function barsOf(column: ColumnProfile, [low, high]: [number, number]): Bar[] {
+/**
+ * Bars of equal width on an axis from 0 to 1, each bin's values spread evenly over its reach. Bins of quantiles are as narrow as a value is
+ * frequent: drawn as they are, one such as *no rain* would be a needle beside which nothing else could be seen.
+ */
+export function barsOf(column: ColumnProfile, [low, high]: [number, number], cells = 52): Bar[] {
   const total = column.counts.reduce((sum, count) => sum + count, 0);
   const reach = high - low || 1;
-  const ends = [low, ...column.bins.edges, high];
-  return column.counts.map((count, at) => {
-    const [from, to] = [ends[at], ends[at + 1]].map((end) => Math.min(1, Math.max(0, ((end ?? low) - low) / reach))) as [number, number];
-    return { from, to, count, height: total && to > from ? count / total / (to - from) : 0 };
+  const ends = [low, ...column.bins.edges, high].map((end) => Math.min(1, Math.max(0, (end - low) / reach)) * cells);
+  const counts = new Array<number>(cells).fill(0);
+  column.counts.forEach((count, at) => {
+    const [from, to] = [ends[at] ?? 0, ends[at + 1] ?? cells];
+    const [first, last] = [Math.min(Math.floor(from), cells - 1), Math.min(Math.floor(to), cells - 1)];
+    for (let cell = first; cell <= last; cell++) {
+      const inside = to > from ? (Math.min(to, cell + 1) - Math.max(from, cell)) / (to - from) : 1;
+      counts[cell] = (counts[cell] ?? 0) + count * Math.max(0, inside);
+    }
   });
+  return counts.map((count, cell) => ({
+    from: cell / cells,
+    to: (cell + 1) / cells,
+    count: Math.round(count),
+    height: total ? (count / total) * cells : 0,
+  }));
 }
 
 /** The values of a category side by side, numbers in their order, others as the reference ranks them; those without a bin come last. */
@@ -108,7 +122,8 @@ export function missingShare(column: ColumnProfile): number {
 
 /** A value of a column's axis as it is read: times are microseconds since 1970. */
 export function valueSaid(column: ColumnProfile, value: number): string {
-  return column.bins.kind === "time" ? moment(new Date(value / 1000).toISOString()) : figure(value);
+  // The edge at a value is the float beside it: beside zero that is a number with 38 zeros.
+  return column.bins.kind === "time" ? moment(new Date(value / 1000).toISOString()) : figure(Math.abs(value) < 1e-30 ? 0 : value);
 }
 
 export function missingSaid(column: ColumnProfile, before?: ColumnProfile): string {
