@@ -61,6 +61,13 @@ def test_what_was_asked_about_a_time_that_the_online_store_no_longer_keeps_is_no
     identifier = served.ask({"departs": departs, "flight": 1, "carrier": "UA", "station": "EWR", "distance": 100.0})
     answer = served.backend.call(get_prediction, identifier)
     assert answer.missing[:2] == ("pace", "pace (before its online rows)")
+    found = served.backend.call(explain, identifier)
+    early = {one.name: one for one in found.features}["flown_1d"]
+    assert early.value is None and early.rows
+    assert (
+        f"flown_1d                      missing  pace@1: asked about a time before its online rows begin, and not answered from a part; "
+        f"{early.rows} rows of that time are stored"
+    ) in str(found)
     report = measure_skew(served.backend, "late")
     assert report.none, str(report)
     assert report.rows == len(served.identifiers) + 1
@@ -112,10 +119,13 @@ def test_a_prediction_is_explained_down_to_rows_and_versions(served) -> None:  #
     flown = values["flown_1d"].value
     assert flown is not None
     assert len(found.rows["pace"]) == min(20, int(flown))
+    counted = {name: one.rows for name, one in values.items() if name.startswith("flown_")}
+    assert counted == {name: values[name].value for name in counted}  # each window tells its own rows, however many
+    assert values["distance"].rows is None
     assert all(row["carrier"] == found.answer.row["carrier"] for row in found.rows["pace"])
     words = in_words(found)
     assert "training@1" in words
-    assert "flown_1d" in words
+    assert f"{flown:>12g}  pace@1, from {flown:g} rows" in words
 
 
 def test_an_unknown_endpoint_is_named(served) -> None:  # type: ignore[no-untyped-def]

@@ -1,6 +1,8 @@
 """A prediction walked back: to the model version, the run, the views and the rows behind its features, the data and the code."""
 
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +15,7 @@ from clew.datasets.growth import details_of
 from clew.datasets.rows import to_frame
 from clew.definitions import FeaturesDefinition, WindowsDefinition, from_document
 from clew.errors import NotFound
+from clew.feature_store.reader import asked_too_early
 from clew.feature_store.schema import UsedView
 from clew.operations import Context, operation
 from clew.registry.schema import ModelDetails
@@ -43,9 +46,11 @@ def explain(context: Context, prediction_id: str) -> Explanation:
     upstream = catalog.lineage(context, model.name, model.number, downstream=False).nodes
     run_id, source, commit = _code(context, model, details)
     tested = details.refit_of or model.ref
+    behind = _behind(context, record, route)
+    counted = {name: rows for one in behind for name, rows in one.counted.items()}
     return Explanation(
         to_answer(prediction_id, record, truth),
-        _features(record, route),
+        _features(record, route, counted),
         brief(route),
         model,
         run_id,
@@ -55,7 +60,7 @@ def explain(context: Context, prediction_id: str) -> Explanation:
         catalog.list_verdicts(context, tested.name, tested.number).items,
         source,
         commit,
-        _rows(context, record, route),
+        {one.view: [{name: _plain(value) for name, value in row.items()} for row in one.newest.iter_rows(named=True)] for one in behind},
     )
 
 
@@ -77,7 +82,7 @@ def _code(context: Context, model: AssetVersion, details: ModelDetails) -> tuple
     return model.run_id, details.source or digest, commit
 
 
-def _features(record: Record, route: Route) -> list[AnsweredFeature]:
+def _features(record: Record, route: Route, counted: Mapping[str, int]) -> list[AnsweredFeature]:
     """The model's inputs as it saw them, each with the view that gave it."""
     import numpy as np
 
@@ -87,28 +92,38 @@ def _features(record: Record, route: Route) -> list[AnsweredFeature]:
     found = []
     for name, value in zip(document.features, values.tolist(), strict=False):
         use = brought.get(name)
-        found.append(AnsweredFeature(name, None if value != value else value, use.view if use else None, use.number if use else None))
+        known = None if value != value else value
+        found.append(AnsweredFeature(name, known, use.view if use else None, use.number if use else None, counted.get(name)))
     return found
 
 
 # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _rows(context: Context, record: Record, route: Route) -> dict[str, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Behind:
+    """The rows behind one view: the newest of them, and how many there are behind each of its features."""
+
+    view: str
+    newest: "pl.DataFrame"
+    counted: dict[str, int]
+
+
+def _behind(context: Context, record: Record, route: Route) -> list[_Behind]:
     """By view, rows of its dataset for the request's entity that were known at its time; for windows those inside the longest one."""
     if record.error is not None or not record.event_time:
-        return {}
+        return []
     kept: dict[str, pl.DataFrame] = {}
-    found = {}
+    found = []
     for use in used_views(route.document_of(record.number).uses):
         if use.details.kind == "request" or not use.details.inputs:
             continue
         dataset = use.details.inputs[0].name
         if dataset not in kept:
             kept[dataset] = _known(context, dataset, from_micros(record.event_time))
-        rows = _of_entity(kept[dataset], use, record.row, from_micros(record.event_time))
-        if rows is not None:
-            found[use.view] = [{name: _plain(value) for name, value in row.items()} for row in rows.iter_rows(named=True)]
+        one = _of_entity(kept[dataset], use, record.row, from_micros(record.event_time))
+        if one is not None:
+            found.append(one)
     return found
 
 
@@ -144,7 +159,7 @@ def _stored(value: Any) -> Any:
     return value.toordinal() - date(1970, 1, 1).toordinal() if isinstance(value, date) else value
 
 
-def _of_entity(rows: "pl.DataFrame", use: UsedView, asked: dict[str, Any], at: datetime) -> "pl.DataFrame | None":
+def _of_entity(rows: "pl.DataFrame", use: UsedView, asked: dict[str, Any], at: datetime) -> _Behind | None:
     import polars as pl
 
     entity = {one.name: asked.get(use.by[one.name]) for one in use.details.entity}
@@ -153,10 +168,14 @@ def _of_entity(rows: "pl.DataFrame", use: UsedView, asked: dict[str, Any], at: d
     chosen = rows.filter(pl.col(name) == value for name, value in entity.items()) if entity else rows
     definition = from_document(use.details.definition)
     if isinstance(definition, WindowsDefinition) and use.details.time:
-        longest: timedelta = max(parse_duration(span) for span in definition.over)
-        return chosen.filter(pl.col(use.details.time).dt.epoch("us") > to_micros(at - longest)).head(_MOST_ROWS)
+        times = chosen[use.details.time].dt.epoch("us")
+        spans = [times > to_micros(at - parse_duration(span)) for span in definition.over]
+        inside = [int(span.sum()) for span in spans for _ in definition.aggregates]  # columns stand window by window
+        longest = max(spans, key=lambda span: int(span.sum()))
+        return _Behind(use.view, chosen.filter(longest).head(_MOST_ROWS), dict(zip(use.columns, inside, strict=True)))
     assert isinstance(definition, FeaturesDefinition)
-    return chosen.head(1)
+    newest = chosen.head(1)
+    return _Behind(use.view, newest, dict.fromkeys(use.columns, newest.height))
 
 
 def _plain(value: Any) -> Any:
@@ -168,6 +187,18 @@ def _plain(value: Any) -> Any:
 
 def _short(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _of_rows(feature: AnsweredFeature, missing: Sequence[str]) -> str:
+    """How many rows a value comes from; of a value that is missing though there are rows, why none of them counted."""
+    if feature.rows is None:
+        return ""
+    rows = f"{feature.rows:,} row{'s' if feature.rows != 1 else ''}"
+    if feature.value is not None or not feature.rows:
+        return f", from {rows}" if feature.rows else ", from no row"
+    if feature.view is not None and asked_too_early(feature.view) in missing:
+        return f": asked about a time before its online rows begin, and not answered from a part; {rows} of that time are stored"
+    return f", and none of {rows} of that time had a value, or was online yet"
 
 
 def in_words(found: Explanation) -> str:
@@ -197,9 +228,7 @@ def in_words(found: Explanation) -> str:
     for feature in found.features:
         value = "missing" if feature.value is None else f"{feature.value:.6g}"
         origin = f"{feature.view}@{feature.number}" if feature.view else "the request"
-        rows = len(found.rows.get(feature.view or "", []))
-        behind = f", from {rows}{'+' if rows == _MOST_ROWS else ''} row{'s' if rows != 1 else ''}" if feature.view in found.rows else ""
-        lines.append(f"    {feature.name:<24} {value:>12}  {origin}{behind}")
+        lines.append(f"    {feature.name:<24} {value:>12}  {origin}{_of_rows(feature, answer.missing)}")
     newest = [(view, rows[0]) for view, rows in found.rows.items() if rows]
     if newest:
         lines.append("  newest row behind each view")

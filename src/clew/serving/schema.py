@@ -302,12 +302,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnsweredFeature:
-    """A model's input as it was for one prediction; ``value`` is ``None`` where it was missing, ``view`` where the request gave it."""
+    """A model's input as it was for one prediction; ``value`` is ``None`` where it was missing, ``view`` where the request gave it.
+
+    ``rows`` counts the rows of the view's dataset behind it, as known at the request's time: those in its own window, or the newest one.
+    """
 
     name: str
     value: float | None
     view: str | None
     number: int | None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)

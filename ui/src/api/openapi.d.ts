@@ -1742,10 +1742,14 @@ export interface components {
         /**
          * AnsweredFeature
          * @description A model's input as it was for one prediction; ``value`` is ``None`` where it was missing, ``view`` where the request gave it.
+         *
+         *         ``rows`` counts the rows of the view's dataset behind it, as known at the request's time: those in its own window, or the newest one.
          */
         AnsweredFeature: {
             name: string;
             number: number | null;
+            /** @default null */
+            rows: number | null;
             value: number | null;
             view: string | null;
         };
