@@ -2,7 +2,7 @@ import { createRoute } from "@tanstack/react-router";
 import type { Schemas } from "../api/client";
 import { useRead } from "../api/queries";
 import { useWrite } from "../api/writes";
-import { AssetLink, Linked } from "../catalog/links";
+import { AssetLink, Linked, RolloutLink } from "../catalog/links";
 import { Act } from "../design/Ask";
 import { count, moment, retold } from "../design/format";
 import { Heading, Panel } from "../design/Panel";
@@ -10,6 +10,7 @@ import { Pill, type Tone } from "../design/Pill";
 import { Empty, Ready } from "../design/States";
 import { MonitorLink } from "../monitoring/links";
 import { projectRoute, useProject } from "../shell/root";
+import { type Rollout, STATE_TONES } from "./rollouts";
 import "../monitoring/monitoring.css";
 
 type Trigger = Schemas["Trigger"];
@@ -69,7 +70,7 @@ function One({ trigger }: { trigger: Trigger }) {
       >
         {trigger.reason && (
           <p className="said-of">
-            {trigger.state === "paused" ? "Paused: " : trigger.state === "on schedule" ? "It listens to no monitor any more: " : ""}
+            {trigger.state === "paused" ? "Paused: " : trigger.state === "on schedule" ? "It listens to no monitor any more: " : "Resumed: "}
             <Linked text={trigger.reason} />
           </p>
         )}
@@ -78,7 +79,7 @@ function One({ trigger }: { trigger: Trigger }) {
             The last {trigger.barren === 1 ? "build" : `${trigger.barren} builds`} brought nothing; after three in a row it is paused.
           </p>
         )}
-        {trigger.builds.length ? <Builds builds={trigger.builds} /> : <Empty title="It has asked for nothing yet" />}
+        {trigger.builds.length ? <Builds builds={trigger.builds} model={trigger.model} /> : <Empty title="It has asked for nothing yet" />}
       </Panel>
     </section>
   );
@@ -115,7 +116,9 @@ function wordOf({ job }: Build): { word: string; tone: Tone } {
   return { word: state, tone: "bad" };
 }
 
-function Builds({ builds }: { builds: readonly Build[] }) {
+function Builds({ builds, model }: { builds: readonly Build[]; model: string }) {
+  const project = useProject();
+  const rollouts = useRead("/api/v1/projects/{project}/rollouts", { project, limit: 100 });
   return (
     <table className="ledger">
       <thead>
@@ -139,6 +142,16 @@ function Builds({ builds }: { builds: readonly Build[] }) {
               </td>
               <td className="wrap">
                 <Linked text={build.outcome} />
+                {(rollouts.data?.items ?? [])
+                  .filter((one) => one.model === model && isOf(one, build))
+                  .map((one) => (
+                    <span key={one.id}>
+                      {" "}
+                      <RolloutLink rolloutId={one.id}>
+                        <Pill tone={STATE_TONES[one.state]}>{one.state}</Pill>
+                      </RolloutLink>
+                    </span>
+                  ))}
               </td>
               <td className="wrap second">{retold(String((build.job.arguments as { cause?: string }).cause ?? "–"))}</td>
               <td className="number">{build.job.attempt}</td>
@@ -158,6 +171,11 @@ function Builds({ builds }: { builds: readonly Build[] }) {
       </tbody>
     </table>
   );
+}
+
+/** Whether a rollout is what became of a build: its words name the version first. */
+function isOf(rollout: Rollout, build: Build): boolean {
+  return build.outcome.startsWith(`${rollout.model}@${rollout.number} `);
 }
 
 function Fire({ trigger }: { trigger: Trigger }) {

@@ -64,7 +64,7 @@ export function Verdict({ verdict }: { verdict: Schemas["GateVerdict"] }) {
         <p style={{ marginBottom: 8 }}>
           <Linked text={verdict.reason} />
         </p>
-        <div className="halves">
+        <div className="halves thirds">
           {figures.difference && (
             <figure>
               <h3>Is it {figures.margin ? "no worse than" : "better than"} the champion?</h3>
