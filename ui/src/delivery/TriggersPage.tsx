@@ -70,7 +70,11 @@ function One({ trigger }: { trigger: Trigger }) {
       >
         {trigger.reason && (
           <p className="said-of">
-            {trigger.state === "paused" ? "Paused: " : trigger.state === "on schedule" ? "It listens to no monitor any more: " : "Resumed: "}
+            {trigger.state === "paused"
+              ? "Paused: "
+              : trigger.state === "on schedule"
+                ? "It listens to no monitor any more: "
+                : "Resumed: "}
             <Linked text={trigger.reason} />
           </p>
         )}
