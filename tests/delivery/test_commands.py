@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from declaring import START, STEPS, declare
 from small_models import register_model_of
 from typer.testing import CliRunner
@@ -12,8 +13,18 @@ from clew import backend as backends
 from clew import console
 from clew.access.service import set_event_time
 from clew.backend import LocalBackend
+from clew.catalog.schema import definitions
 from clew.cli import app
-from clew.definitions import Condition, EndpointDefinition, FunctionRef, GuardDefinition, ModelDefinition, TriggerDefinition
+from clew.clock import wall_now
+from clew.definitions import (
+    Condition,
+    EndpointDefinition,
+    FunctionRef,
+    GuardDefinition,
+    ModelDefinition,
+    MonitorDefinition,
+    TriggerDefinition,
+)
 from clew.delivery import service as delivery
 from clew.serving import service as serving
 
@@ -90,6 +101,19 @@ def test_triggers_are_listed_fired_paused_and_resumed(late: LocalBackend) -> Non
     assert "a holiday" in run("triggers")
     assert json.loads(run("triggers", "resume", "retrain", "--json"))["state"] == "active"
     assert "no trigger 'retrian' is defined here" in run("triggers", "fire", "retrian", fails=True)
+
+
+def test_lists_say_what_is_due_where_no_server_runs(local_backend: LocalBackend) -> None:
+    register_model_of(local_backend, "late", slope=1.0)
+    declare(local_backend, MonitorDefinition("quality", "late"), MonitorDefinition("other", "late"))
+    long_ago = wall_now() - timedelta(days=40)
+    local_backend.context("test").run_write(lambda inside: inside.db.execute(sa.update(definitions).values(created_at=long_ago)))
+    for command in (("monitors",), ("rollouts",), ("triggers",)):
+        said = run(*command)
+        assert "a look of other was due at" in said
+        assert "and 1 more, and no server runs that would do it: `clew up`" in said
+    local_backend.context("test").run_write(lambda inside: inside.db.execute(sa.update(definitions).values(created_at=wall_now())))
+    assert "was due" not in run("monitors")
 
 
 def test_where_nothing_is_there_it_says_what_brings_it(local_backend: LocalBackend) -> None:

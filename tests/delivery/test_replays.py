@@ -2,14 +2,18 @@
 
 from datetime import timedelta
 
+import pytest
+import sqlalchemy as sa
 from declaring import START, declare
 
 import clew
 from clew import backend as backends
 from clew.access.service import get_project
 from clew.backend import LocalBackend
-from clew.definitions import Condition, TriggerDefinition
+from clew.definitions import Condition, FunctionRef, ModelDefinition, TriggerDefinition
 from clew.delivery import service as delivery
+from clew.sdk import replays
+from clew.storage.schema import jobs
 
 
 def test_moving_says_when_something_is_due_next(backend: LocalBackend) -> None:
@@ -34,3 +38,28 @@ def test_what_is_due_at_the_time_that_is_moved_to_is_done_and_is_due_no_more(bac
     moved = backend.call(delivery.advance_clock, due)
     assert (moved.event_time, moved.waiting, moved.next_due) == (due, (), due + timedelta(days=1))
     assert backend.call(get_project).event_time == due
+
+
+def test_a_build_that_no_server_takes_up_is_said_while_time_stands_still(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backends.use(backend)
+    clock = clew.replay(START)
+    model = ModelDefinition("late", "training", {}, None, None, False, FunctionRef("flights", "late", "flights.py"))
+    declare(backend, model, TriggerDefinition("retrain", "late", (Condition("cron", cron="0 12 * * *"),)))
+    due = clock.advance(START)
+    assert due is not None
+    monkeypatch.setattr(replays, "_SAY_AFTER_SECONDS", 0.0)
+
+    def end(_: float) -> None:
+        """The pause between two questions, in which somebody takes the job away."""
+        said = capsys.readouterr().err
+        assert said == (
+            f"event time stands at {due:%Y-%m-%d %H:%M} UTC and waits for: build of late (queued); "
+            "builds are done by the server, and none has taken it up: start `clew up`\n"
+        )
+        backend.context("test").run_write(lambda inside: inside.db.execute(sa.update(jobs).values(state="failed")))
+
+    monkeypatch.setattr("time.sleep", end)
+    clock.advance(due)
+    assert capsys.readouterr().err == ""

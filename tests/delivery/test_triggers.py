@@ -12,6 +12,7 @@ from small_models import register_model_of
 from clew.access.service import get_project, list_events, set_event_time
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
+from clew.catalog.schema import definitions
 from clew.clock import wall_now
 from clew.definitions import (
     Condition,
@@ -24,7 +25,7 @@ from clew.definitions import (
 )
 from clew.delivery import scheduling
 from clew.delivery import service as delivery
-from clew.delivery.schema import Trigger
+from clew.delivery.schema import Overdue, Trigger, schedules
 from clew.errors import Conflict, Invalid, NotFound
 from clew.monitoring.schema import monitor_looks as looks
 from clew.operations import Context
@@ -437,6 +438,25 @@ def test_on_the_wall_clock_times_that_passed_while_no_server_ran_are_made_up_for
     assert [job.due_at for job in backend.call(delivery.list_jobs).items] == [later]
     (skipped,) = [one.body for one in backend.call(list_events, limit=100).items if one.kind == "trigger.skipped"]
     assert skipped["reason"] == f"{count - 1} of its times passed while no server ran; one build makes up for them"
+
+
+def test_what_nobody_did_by_the_wall_clock_is_told_until_a_server_does_it(backend: LocalBackend) -> None:
+    register_model_of(backend, "late", slope=1.0)
+    backend.call(serving.deploy_ungated, "late", "late@1", "a test")
+    declare(
+        backend, MODEL, TriggerDefinition("retrain", "late", (Condition("cron", cron="0 4 1 * *"),)), MonitorDefinition("quality", "late")
+    )
+    assert backend.call(delivery.list_overdue).items == []
+    long_ago = wall_now() - timedelta(days=40)
+    context = backend.context("test")
+    context.run_write(lambda inside: inside.db.execute(sa.update(definitions).values(created_at=long_ago)))
+    overdue = backend.call(delivery.list_overdue).items  # no server has seen any of it: counted from when it was declared
+    assert [one.what for one in overdue] == ["a look of quality", "the schedule of retrain"]
+    assert overdue[0].at <= long_ago + timedelta(hours=6) < overdue[1].at < wall_now()
+    scheduling.advance(backend.context("test"), wall_now())  # what a server does each second
+    assert backend.call(delivery.list_overdue).items == []
+    context.run_write(lambda inside: inside.db.execute(sa.update(schedules).where(schedules.c.kind == "look").values(next_at=long_ago)))
+    assert backend.call(delivery.list_overdue).items == [Overdue("a look of quality", long_ago)]
 
 
 def test_two_drivers_at_once_do_each_thing_once(backend: LocalBackend) -> None:

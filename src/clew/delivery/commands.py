@@ -63,8 +63,10 @@ def rollouts(
 ) -> None:
     """List versions on their way behind endpoints, and those that have been, newest first."""
     from clew.delivery.service import list_rollouts
+    from clew.sdk.verbs import say_overdue
 
     found = current().call(list_rollouts, endpoint, limit).items
+    say_overdue()
     rows = (
         (one.endpoint, one.reference, one.state, _step(one), one.started_at, one.ended_at, one.history[-1].reason if one.history else "")
         for one in found
@@ -155,8 +157,10 @@ def _list_triggers(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from clew.delivery.service import list_triggers
+    from clew.sdk.verbs import say_overdue
 
     found = current().call(list_triggers).items
+    say_overdue()
     rows = ((one.name, one.model, _conditions(one), one.state, one.next_at, len(one.builds), _last(one)) for one in found)
     columns = ("trigger", "builds", "when", "state", "next", "so far", "the last")
     console.show_rows(found, columns, rows, empty="no trigger is declared: clew.on(…), then `clew apply`")

@@ -7,8 +7,8 @@ Builds run the user's code, which no server does: they are jobs, and time waits 
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,7 +18,7 @@ from clew.catalog import service as catalog
 from clew.clock import wall_now
 from clew.definitions import MonitorDefinition, TriggerDefinition, from_document
 from clew.delivery import rollouts, triggers
-from clew.delivery.schema import Advance, schedules
+from clew.delivery.schema import Advance, Overdue, Rollout, schedules
 from clew.errors import ClewError, Conflict, Unavailable
 from clew.monitoring.due import next_look
 from clew.monitoring.looking import look
@@ -29,10 +29,21 @@ from clew.serving.routing import find_endpoint, get_route
 from clew.storage import jobs as queue
 from clew.storage.events import emit
 
-__all__ = ["advance", "reconcile"]
+__all__ = ["advance", "overdue", "reconcile"]
 
 _MOST_COUNTED = 100
 _ORDER = {"rollout": 0, "look": 1, "cron": 2}
+_OVERDUE = timedelta(minutes=1)
+"""A server does what is due within a second or so, so nobody does what has waited for so long."""
+
+
+class _Place(NamedTuple):
+    """A place in the schedule: from what its next time is reckoned, and how, from an instant on; ``since`` is when it came to be."""
+
+    reckoned_from: str
+    since: datetime
+    next_time: Callable[[datetime], datetime | None]
+    words: str
 
 
 def advance(context: Context, to: datetime) -> Advance:
@@ -88,20 +99,36 @@ def reconcile(context: Context) -> None:
     there, wanted = _scheduled(context), _wanted(context)
     for kind, subject in there.keys() - wanted.keys():
         context.db.execute(_one(sa.delete(schedules), context, kind, subject))
-    for (kind, subject), (reckoned_from, next_time) in wanted.items():
+    for (kind, subject), place in wanted.items():
         known = there.get((kind, subject))
         if known is None:
-            row = {"project": context.project, "kind": kind, "subject": subject, "reckoned_from": reckoned_from}
-            context.db.execute(sa.insert(schedules).values(**row, next_at=next_time()))
-        elif known.reckoned_from != reckoned_from:
+            row = {"project": context.project, "kind": kind, "subject": subject, "reckoned_from": place.reckoned_from}
+            context.db.execute(sa.insert(schedules).values(**row, next_at=place.next_time(context.now)))
+        elif known.reckoned_from != place.reckoned_from:
             # What was due before the change is done before it counts.
-            at = known.next_at if known.next_at <= context.now else next_time()
-            context.db.execute(_one(sa.update(schedules), context, kind, subject).values(next_at=at, reckoned_from=reckoned_from))
+            at = known.next_at if known.next_at <= context.now else place.next_time(context.now)
+            context.db.execute(_one(sa.update(schedules), context, kind, subject).values(next_at=at, reckoned_from=place.reckoned_from))
+
+
+def overdue(context: Context) -> list[Overdue]:
+    """What was due by the wall clock a minute ago and more, and is not done, oldest first: no server runs that would do it.
+
+    Nothing in a replay, whose driver does what is due. What no server has seen yet counts from when it was declared, or began.
+    """
+    if get_project(context).clock == "replay":
+        return []
+    there, late = _scheduled(context), wall_now() - _OVERDUE
+    found = []
+    for key, place in _wanted(context).items():
+        at = there[key].next_at if key in there else place.next_time(place.since)
+        if at is not None and at < late:
+            found.append(Overdue(place.words, at))
+    return sorted(found, key=lambda one: (one.at, one.what))
 
 
 def _is_reconciled(context: Context) -> bool:
     reckoned_from = {key: row.reckoned_from for key, row in _scheduled(context).items()}
-    return reckoned_from == {key: words for key, (words, _) in _wanted(context).items()}
+    return reckoned_from == {key: place.reckoned_from for key, place in _wanted(context).items()}
 
 
 def _scheduled(context: Context) -> dict[tuple[str, str], Any]:  # Any: a SQLAlchemy row
@@ -109,21 +136,31 @@ def _scheduled(context: Context) -> dict[tuple[str, str], Any]:  # Any: a SQLAlc
     return {(row.kind, row.subject): row for row in context.db.execute(mine)}
 
 
-def _wanted(context: Context) -> dict[tuple[str, str], tuple[str, Callable[[], datetime | None]]]:
-    """What has a place in the schedule: from what its next time is reckoned, and how."""
-    wanted: dict[tuple[str, str], tuple[str, Callable[[], datetime | None]]] = {}
+def _wanted(context: Context) -> dict[tuple[str, str], _Place]:
+    """What has a place in the schedule."""
+    wanted: dict[tuple[str, str], _Place] = {}
     for one in catalog.list_definitions(context, "trigger").items:
         trigger = from_document(one.document)
         if isinstance(trigger, TriggerDefinition) and any(condition.kind == "cron" for condition in trigger.conditions):
-            wanted["cron", one.name] = (one.digest, functools.partial(triggers.next_time, trigger, context.now))
+            next_time = functools.partial(triggers.next_time, trigger)
+            wanted["cron", one.name] = _Place(one.digest, one.created_at, next_time, f"the schedule of {one.name}")
     for one in catalog.list_definitions(context, "monitor").items:
         monitor = from_document(one.document)
         if isinstance(monitor, MonitorDefinition):
-            wanted["look", one.name] = (one.digest, functools.partial(_next_look, context, monitor))
+            wanted["look", one.name] = _Place(one.digest, one.created_at, _looks(context, monitor), f"a look of {one.name}")
     for rollout in rollouts.all_open(context):
         reckoned_from = f"{rollout.state} until {rollout.step_ends_at.isoformat()}"
-        wanted["rollout", rollout.id] = (reckoned_from, functools.partial(rollouts.until_next_look, context, rollout))
+        words = f"a step of {rollout.reference} behind {rollout.endpoint}"
+        wanted["rollout", rollout.id] = _Place(reckoned_from, rollout.started_at, _steps(context, rollout), words)
     return wanted
+
+
+def _looks(context: Context, monitor: MonitorDefinition) -> Callable[[datetime], datetime | None]:
+    return lambda now: _next_look(replace(context, now=now), monitor)
+
+
+def _steps(context: Context, rollout: Rollout) -> Callable[[datetime], datetime | None]:
+    return lambda now: rollouts.until_next_look(replace(context, now=now), rollout)
 
 
 def _waiting(context: Context) -> tuple[str, ...]:

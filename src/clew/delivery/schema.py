@@ -11,7 +11,7 @@ from clew.storage.database import Instant, Json, metadata
 from clew.storage.schema import Job
 
 __all__ = [
-    "Advance", "Build", "Harm", "HarmDay", "Rollout", "RolloutEvent", "RolloutState", "Trigger", "TriggerState", "rollouts", "schedules", "trigger_states",
+    "Advance", "Build", "Harm", "HarmDay", "Overdue", "Rollout", "RolloutEvent", "RolloutState", "Trigger", "TriggerState", "rollouts", "schedules", "trigger_states",
 ]  # fmt: skip
 
 _NAME = sa.String(128)
@@ -181,6 +181,14 @@ class Trigger:
     next_at: datetime | None
     builds: list[Build]
     not_improved: bool = False
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """Something that was due ``at`` an instant by the wall clock and that nobody has done; ``what`` is in words."""
+
+    what: str
+    at: datetime
 
 
 @dataclass(frozen=True)

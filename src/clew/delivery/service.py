@@ -13,7 +13,7 @@ from clew.catalog.schema import AssetVersion
 from clew.clock import from_micros, to_micros
 from clew.definitions import EndpointDefinition, from_document
 from clew.delivery import rollouts, scheduling, triggers
-from clew.delivery.schema import Advance, Rollout, Trigger
+from clew.delivery.schema import Advance, Overdue, Rollout, Trigger
 from clew.delivery.schema import rollouts as rollouts_table
 from clew.errors import ClewError, Conflict, Invalid
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
@@ -23,7 +23,7 @@ from clew.storage.events import emit
 from clew.storage.schema import Job, JobState, jobs
 
 __all__ = [
-    "advance_clock", "claim_job", "conclude_build", "end_rollout", "end_spent", "fail_job", "fire_trigger", "get_job", "get_rollout", "list_jobs",
+    "advance_clock", "claim_job", "conclude_build", "end_rollout", "end_spent", "fail_job", "fire_trigger", "get_job", "get_rollout", "list_jobs", "list_overdue",
     "list_rollouts", "list_triggers", "pause_rollout", "pause_trigger", "promote_rollout", "release_job", "renew_job", "resume_rollout",
     "resume_trigger", "roll_out", "roll_out_ungated",
 ]  # fmt: skip
@@ -51,6 +51,15 @@ def advance_clock(context: Context, to: datetime) -> Advance:
                 f"{context.project!r} lives by the wall clock, which `clew up` follows; only a project opened for replay is moved"
             )
     return scheduling.advance(context, to)
+
+
+@operation("GET /projects/{project}/overdue", permission="serving.read", kind="read")
+def list_overdue(context: Context) -> Page[Overdue]:
+    """Looks, steps of rollouts and schedules that were due a minute ago and more and that nobody has done, oldest first.
+
+    A project on the wall clock is turned by `clew up`; in a replay, where the driver does it, there are none.
+    """
+    return Page(scheduling.overdue(context))
 
 
 # ── rollouts ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -89,8 +89,10 @@ def monitors(
     """List monitors and what they last found, or show one's looks, newest first."""
     from clew.errors import Invalid
     from clew.monitoring import looking
+    from clew.sdk.verbs import say_overdue
 
     backend = current()
+    say_overdue()
     if name is None:
         if look or profile or kind is not None:
             raise Invalid("name the monitor to look with, such as `clew monitors late_quality --look`")

@@ -3,8 +3,10 @@
 import time
 from datetime import datetime
 
+from clew import console
 from clew.access.service import get_project, set_event_time
 from clew.backend import Backend, current
+from clew.delivery.schema import Advance
 from clew.delivery.service import advance_clock
 from clew.sdk.border import errors_end_here
 
@@ -12,6 +14,8 @@ __all__ = ["Replay", "replay"]
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.2
+_SAY_AFTER_SECONDS = 5.0
+"""A server takes up a build within a second: what nobody has taken up for so long waits for a server."""
 
 
 @errors_end_here
@@ -32,15 +36,27 @@ class Replay:
         """Move event time on to ``to``. What is due on the way is done first, at its own time: looks, rollouts' steps, builds.
 
         Returns when something is due next; ``None`` where nothing is. A driver that brings the rows up to that time, and then moves
-        there, lets what is due see all that was known by then and nothing later. Raises ``Conflict`` for a time before the present one: it never moves back.
+        there, lets what is due see all that was known by then and nothing later. Time stands still while a build that is due is not done;
+        builds are done by the server, and where none takes one up, that is said on stderr. Raises ``Conflict`` for a time before the
+        present one: it never moves back.
         """
-        pause = _SHORTEST_PAUSE_SECONDS
+        pause, taken_up, said = _SHORTEST_PAUSE_SECONDS, time.monotonic(), False
         while True:
             moved = self._backend.call(advance_clock, to)
             if not moved.waiting:
                 return moved.next_due
+            if any("(running)" in one for one in moved.waiting):
+                taken_up = time.monotonic()
+            if not said and time.monotonic() - taken_up >= _SAY_AFTER_SECONDS:
+                said = True
+                _say(moved)
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+
+def _say(moved: Advance) -> None:
+    hint = "; builds are done by the server, and none has taken it up: start `clew up`" if "(queued)" in moved.waiting[0] else ""
+    console.note(f"event time stands at {moved.event_time:%Y-%m-%d %H:%M} UTC and waits for: {', '.join(moved.waiting)}{hint}")
 
 
 def replay(at: datetime) -> Replay:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clew.pipelines.schema import Plan
     from clew.sdk.training import TrainingSet
 
-__all__ = ["apply", "build", "builder", "plan", "preview", "propose", "why"]
+__all__ = ["apply", "build", "builder", "plan", "preview", "propose", "say_overdue", "why"]
 
 
 def builder(
@@ -122,6 +122,20 @@ def preview(training_set: "TrainingSet", *, rows: int = 1_000) -> "pl.DataFrame"
     graph = builder().graph
     functions: dict[str, Any] = {name: one.function for name, one in graph.assets.items() if one.function is not None}
     return training.preview(current(), training_set.definition, rows=rows, functions=functions)
+
+
+def say_overdue() -> None:
+    """Say on stderr what was due by the wall clock and is not done, where there is such a thing: no server runs that would do it."""
+    from clew.delivery.service import list_overdue
+
+    found = current().call(list_overdue).items
+    if not found:
+        return
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    what = f"{found[0].what} was due at {console.instant(found[0].at)}{more}"
+    console.note(
+        f"{what}, and no server runs that would do it: `clew up` looks, moves rollouts on and builds, and makes up for what it missed"
+    )
 
 
 def _name(asset: Asset | str) -> str:

@@ -1202,6 +1202,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/overdue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Looks, steps of rollouts and schedules that were due a minute ago and more and that nobody has done, oldest first. */
+        get: operations["delivery.list_overdue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/predictions/compact": {
         parameters: {
             query?: never;
@@ -2568,6 +2585,14 @@ export interface components {
             text: string;
         };
         /**
+         * Overdue
+         * @description Something that was due ``at`` an instant by the wall clock and that nobody has done; ``what`` is in words.
+         */
+        Overdue: {
+            at: string;
+            what: string;
+        };
+        /**
          * Page[Alert]
          * @description One page of a list; ``next_cursor`` is ``None`` on the last.
          */
@@ -2699,6 +2724,15 @@ export interface components {
          */
         Page_Monitor_: {
             items: components["schemas"]["Monitor"][];
+            /** @default null */
+            next_cursor: string | null;
+        };
+        /**
+         * Page[Overdue]
+         * @description One page of a list; ``next_cursor`` is ``None`` on the last.
+         */
+        Page_Overdue_: {
+            items: components["schemas"]["Overdue"][];
             /** @default null */
             next_cursor: string | null;
         };
@@ -6282,6 +6316,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Pin_"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delivery.list_overdue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Overdue_"];
                 };
             };
             /** @description What went wrong */
