@@ -1,7 +1,7 @@
 """What people and programs get from ``clew monitors`` and ``clew alerts``; and the same from Python."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from season import OUTAGE, SERVED, Season
@@ -47,6 +47,21 @@ def test_one_monitor_is_shown_with_its_looks_and_looks_when_told_to(told: Season
     before = len(json.loads(run("monitors", "quality", "--limit", "500", "--json")))
     run("monitors", "quality", "--look")
     assert len(json.loads(run("monitors", "quality", "--limit", "500", "--json"))) == before + 4
+
+
+def test_looks_in_a_row_that_found_the_same_are_one_line(told: Season) -> None:
+    looks = json.loads(run("monitors", "quality", "--kind", "missing", "--limit", "500", "--json"))
+    same = [one for one in looks if one["word"] == "safe"]
+    assert len({one["summary"] for one in same}) == 1 and len(same) > 20
+    listed = run("monitors", "quality", "--kind", "missing").splitlines()
+    (line,) = [one for one in listed if "nothing more than in the reference" in one]
+    assert (
+        f"{console.instant(datetime.fromisoformat(same[-1]['start']))}  {console.instant(datetime.fromisoformat(same[0]['end']))}" in line
+    )
+    assert f"  {len(same)}  " in line
+    assert len(listed) == 1 + len({one["summary"] for one in looks})
+    assert len(run("monitors", "quality", "--limit", "1").splitlines()) == 2
+    assert "no window was due" in run("monitors", "quality", "--look")
 
 
 def test_an_alert_is_acknowledged_silenced_and_resolved(told: Season) -> None:

@@ -80,7 +80,9 @@ def monitors(
     name: Annotated[str | None, typer.Argument(help="One monitor, with its looks.")] = None,
     look: Annotated[bool, typer.Option("--look", help="Look first at every window that is due.")] = False,
     kind: Annotated[str | None, typer.Option(help="Only looks at performance, regret, drift, missing or skew.")] = None,
-    limit: Annotated[int, typer.Option(help="Show so many looks.")] = 20,
+    limit: Annotated[
+        int, typer.Option(help="Show so many lines, each of looks in a row that found the same; so many looks with --json.")
+    ] = 20,
     profile: Annotated[
         bool, typer.Option("--profile", help="What its columns held in the newest weeks, and how far each is from before.")
     ] = False,
@@ -103,14 +105,23 @@ def monitors(
         return
     if look:
         made = backend.call(looking.look, name).items
-        console.note(f"{len(made)} windows were due and are looked at")
+        were = (
+            "no window was due"
+            if not made
+            else "1 window was due and is looked at"
+            if len(made) == 1
+            else f"{len(made)} windows were due and are looked at"
+        )
+        console.note(were)
     if profile:
         _show_profile(backend.call(looking.window_profile, name, weeks=weeks), name)
         return
-    page = backend.call(looking.monitor_looks, name, kind=_as_kind(kind), limit=limit)
-    _show_looks(page.items, f"{name} has not looked yet: `clew monitors {name} --look`")
+    page = backend.call(looking.monitor_looks, name, kind=_as_kind(kind), limit=limit if console.as_json() else _MOST_LOOKS)
+    _show_looks(page.items, limit, f"{name} has not looked yet: `clew monitors {name} --look`")
 
 
+_MOST_LOOKS = 500
+"""Four looks a day for a whole season: enough that what was found before it stays in sight."""
 _KINDS: tuple[MonitorKind, ...] = ("performance", "regret", "drift", "missing", "skew")
 
 
@@ -143,9 +154,23 @@ def _show_profile(found: WindowProfile | None, name: str) -> None:
     console.show_rows(found, ("column", "J-S", "variation", "K-S", "PSI", "missing", "what moved"), rows, empty=empty)
 
 
-def _show_looks(looks: list[MonitorLook], empty: str) -> None:
-    rows = ((one.kind, one.start, one.end, one.source or None, one.summary) for one in looks)
-    console.show_rows(looks, ("look at", "from", "to", "of", "found"), rows, empty=empty)
+def _show_looks(looks: list[MonitorLook], lines: int, empty: str) -> None:
+    rows = ((ran[0].kind, ran[-1].start, ran[0].end, len(ran), ran[0].source or None, ran[0].summary) for ran in _in_a_row(looks)[:lines])
+    console.show_rows(looks, ("look at", "from", "to", "looks", "of", "found"), rows, empty=empty)
+
+
+def _in_a_row(looks: list[MonitorLook]) -> list[list[MonitorLook]]:
+    """Looks, newest first, with those of one kind that follow each other and found the same put together where the newest of them stands."""
+    found: list[list[MonitorLook]] = []
+    newest_of: dict[str, list[MonitorLook]] = {}
+    for one in looks:
+        before = newest_of.get(one.kind)
+        if before is not None and (before[-1].source, before[-1].summary) == (one.source, one.summary):
+            before.append(one)
+        else:
+            newest_of[one.kind] = [one]
+            found.append(newest_of[one.kind])
+    return found
 
 
 alerts = typer.Typer(invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
