@@ -16,6 +16,8 @@
     ├── Unavailable         503  a part is not up, or not yet
     │   ├── StorageFull     503  the disk is full: nothing was half-written
     │   └── StillRunning    503  the same request is at work: ask again, with its key, for its answer
+    ├── ExternalFailed      502  the existing system behind an endpoint gave no answer, or none that is one
+    │   └── ExternalTimeout 504  it gave none within its time
     └── MissingDependency   501  an optional library is absent; says the command that installs it
 
 ``Pruned`` is control flow, not an error: a trial that was cut short.
@@ -27,6 +29,8 @@ __all__ = [
     "BuildFailed",
     "ClewError",
     "Conflict",
+    "ExternalFailed",
+    "ExternalTimeout",
     "Forbidden",
     "Invalid",
     "MissingDependency",
@@ -117,6 +121,14 @@ class StorageFull(Unavailable):
 
 class StillRunning(Unavailable):
     code, status = "still_running", 503
+
+
+class ExternalFailed(ClewError):
+    code, status = "external_failed", 502
+
+
+class ExternalTimeout(ExternalFailed):
+    code, status = "external_timeout", 504
 
 
 class Pruned(Exception):

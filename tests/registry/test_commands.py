@@ -64,7 +64,7 @@ def test_a_version_is_shown_by_its_card(registered: LocalBackend, reference: str
 
 
 def test_names_that_are_not_there_are_errors_that_teach(registered: LocalBackend) -> None:
-    with pytest.raises(NotFound, match=r"nothing is named 'late'.*there are churn"):
+    with pytest.raises(NotFound, match=r"nothing is named 'late'.*there is churn"):
         call("late")
     with pytest.raises(NotFound, match=r"its newest is churn@2"):
         call("churn@9")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from clew.catalog.schema import GateVerdict
-from clew.registry.schema import ModelVersion
+from clew.catalog.schema import AssetVersion, GateVerdict
+from clew.registry.schema import ModelDetails, ModelVersion
 
 __all__ = ["write_card"]
 
@@ -11,6 +11,8 @@ __all__ = ["write_card"]
 def write_card(model: ModelVersion, verdicts: list[GateVerdict], *, seed: int | None = None) -> str:
     """Markdown of one version; ``seed`` is the one that its definition declares."""
     version, details = model.version, model.details
+    if details.external is not None:
+        return _external_card(version, details)
     lines = [f"# {version.ref}", "", version.why, ""]
     lines += ["## Made of", ""]
     if details.training_set:
@@ -37,6 +39,22 @@ def write_card(model: ModelVersion, verdicts: list[GateVerdict], *, seed: int | 
     ]
     missing = [one for verdict in verdicts for one in verdict.figures.get("report", {}).get("missing_views", [])]
     lines += [_without(one) for one in missing]
+    return "\n".join(lines) + "\n"
+
+
+def _external_card(version: AssetVersion, details: ModelDetails) -> str:
+    external = details.external
+    assert external is not None  # the caller has looked
+    lines = [f"# {version.ref}", "", version.why, "", "## Asked", ""]
+    lines += [
+        f"- each row is sent to {external.url}, its answer is {external.answer or 'the whole body'}, within {external.timeout_ms:,} ms"
+    ]
+    lines += [f"- with the bearer token in {external.token_env} of the serving process"] if external.token_env else []
+    if details.training_set:
+        lines.append(f"- with the key, the event time and the fields of {details.training_set}, which also says what its label is")
+    else:
+        lines.append("- with no training set, so nothing says what its label is, and no version can be tried beside it")
+    lines += ["", "## Limits", "", "- What it computes, and from what, is known to its owners alone: Clew sees its answers from now on."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""``clew models``: what is registered, or one version described."""
+"""``clew models``: what is registered, or one version described; ``clew register``: an existing system as a version."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -8,9 +8,11 @@ import typer
 from clew import console
 from clew.backend import current
 from clew.catalog import service as catalog
-from clew.registry.service import model_card, model_version, retraining
+from clew.clock import parse_duration
+from clew.registry.schema import ExternalSystem
+from clew.registry.service import model_card, model_version, register_external, retraining
 
-__all__ = ["COMMANDS", "models"]
+__all__ = ["COMMANDS", "models", "register"]
 
 
 def models(
@@ -44,4 +46,26 @@ def _aliases(aliases: dict[str, int]) -> str:
     return ", ".join(f"{alias} → {number}" for alias, number in sorted(aliases.items()))
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"models": models}
+def register(
+    name: Annotated[str, typer.Argument(help="The model.", autocompletion=console.complete_assets("model"))],
+    url: Annotated[str, typer.Argument(help="Where the service scores: each row is posted to it as JSON.")],
+    training: Annotated[
+        str | None,
+        typer.Option(
+            help="The training set that says what is asked and what its label is.", autocompletion=console.complete_assets("training_set")
+        ),
+    ] = None,
+    answer: Annotated[str, typer.Option(help="The path to the probability, such as predictions.0.probability.")] = "probability",
+    timeout: Annotated[str, typer.Option(help="How long a row may take.")] = "1s",
+    token_env: Annotated[str | None, typer.Option(help="The serving process's variable that holds a bearer token.")] = None,
+) -> None:
+    """Register a scoring service that you have as a version of a model, to deploy it and try versions beside it."""
+    system = ExternalSystem(url, answer, round(parse_duration(timeout).total_seconds() * 1_000), token_env)
+    made = current().call(register_external, name, system, training)
+    console.show(made, f"{made.version.ref} is {made.version.why}")
+    if training is None:
+        console.note("it has no training set: it can answer, and nothing can be tried beside it; --training names one")
+    console.note(f'`clew deploy {made.version.ref} --ungated --reason "the existing system"` puts Clew in front of it')
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"models": models, "register": register}

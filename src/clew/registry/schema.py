@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from clew.catalog.schema import AssetVersion, VersionRef
 from clew.feature_store.schema import UsedView
 
-__all__ = ["Field", "ModelCard", "ModelDetails", "ModelVersion", "Retraining", "Signature", "Verification"]
+__all__ = ["ExternalSystem", "Field", "ModelCard", "ModelDetails", "ModelVersion", "Retraining", "Signature", "Verification"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,28 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class ExternalSystem:
+    """A scoring service that was there before Clew. Each row is sent to ``url`` as a JSON object, and ``answer`` is the dotted path to
+    its probability in what comes back, names and places of a list: ``predictions.0.probability``; an empty one is the whole answer.
+
+    ``token_env`` names the environment variable of the serving process whose value is sent as bearer token; the value is kept nowhere.
+    """
+
+    url: str
+    answer: str = "probability"
+    timeout_ms: int = 1_000
+    token_env: str | None = None
+
+    @property
+    def host(self) -> str:
+        """Where it is, for messages: host and port without path and query."""
+        return urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True)
 class ModelDetails:
-    """``seen_until`` is the newest event time that the model, its tuning included, has seen."""
+    """``seen_until`` is the newest event time that the model, its tuning included, has seen. A version that is an ``external`` system has
+    no files, no export and no features; its ``training_set`` says what is asked and what comes of it, and trained nothing."""
 
     training_set: VersionRef | None
     views: tuple[UsedView, ...]
@@ -61,6 +82,7 @@ class ModelDetails:
     refit_of: VersionRef | None = None
     source: str | None = None
     libraries: dict[str, str] = field(default_factory=dict)
+    external: ExternalSystem | None = None
 
 
 @dataclass(frozen=True)

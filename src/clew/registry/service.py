@@ -9,10 +9,11 @@ from clew.catalog.schema import VersionRef
 from clew.errors import Invalid, NotFound
 from clew.operations import Context, operation
 from clew.registry.card import write_card
-from clew.registry.schema import ModelCard, ModelDetails, ModelVersion, Retraining
+from clew.registry.external import checked, details_of, question
+from clew.registry.schema import ExternalSystem, ModelCard, ModelDetails, ModelVersion, Retraining
 from clew.storage.schema import events
 
-__all__ = ["model_card", "model_version", "register_model", "retraining"]
+__all__ = ["model_card", "model_version", "register_external", "register_model", "retraining"]
 
 
 @operation("POST /projects/{project}/models/{name}/versions", permission="registry.register", kind="write")
@@ -23,6 +24,8 @@ def register_model(
 
     The files must have been uploaded and verified before.
     """
+    if details.external is not None:
+        raise Invalid("an existing system is registered by register_external, which checks its address")
     for digest in (details.files, details.onnx):
         if not owns_blob(context, digest):
             raise NotFound(f"{name!r} can't be registered: no file {digest} has been uploaded to this project", digest=digest)
@@ -34,6 +37,24 @@ def register_model(
     version = catalog.add_version(
         context, kind="model", name=name, definition_digest=definition_digest, content_digest=content_digest, why=why,
         details=details, run_id=run_id, inputs=inputs,
+    )  # fmt: skip
+    return model_version(context, name, version.number)
+
+
+@operation("POST /projects/{project}/models/{name}/external", permission="registry.register", kind="write")
+def register_external(context: Context, name: str, external: ExternalSystem, training_set: str | None = None) -> ModelVersion:
+    """A scoring service of your own as a version of the model, so that it can be deployed, and versions be tried beside it.
+
+    ``training_set`` says what key, event time and fields a request has, and what its label is; its newest version is pinned. Without one
+    the system can answer, and nothing can be tried beside it. The same service again is the version that it has. Raises ``Invalid``.
+    """
+    checked(external)
+    training = None if training_set is None else catalog.resolve(context, training_set)
+    details = details_of(external, training)
+    version = catalog.add_version(
+        context, kind="model", name=name, definition_digest=details.recipe, content_digest=question(training),
+        why=f"the existing system at {external.url}", details=details,
+        inputs=[] if training is None else [(training.ref, "question")],
     )  # fmt: skip
     return model_version(context, name, version.number)
 

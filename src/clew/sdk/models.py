@@ -76,6 +76,32 @@ class Model(FunctionAsset[P, R]):
 
         return Version(verbs.propose(self, changes, roll_out=roll_out, **options))
 
+    def register_external(
+        self,
+        url: str,
+        *,
+        answer: str = "probability",
+        timeout: str = "1s",
+        training: TrainingSet | None = None,
+        token_env: str | None = None,
+    ) -> "Version":
+        """A scoring service of your own as a version of this model: deploy it, and Clew's versions can be tried beside it.
+
+        Each row of a request is posted to ``url`` as JSON; ``answer`` is the dotted path to the probability in what comes back, such as
+        ``predictions.0.probability``. ``training`` says what is asked and what its label is: the model's own training set unless given.
+        ``token_env`` names the variable in the serving process's environment that holds a bearer token. Raises ``Invalid``.
+        """
+        from clew.backend import current
+        from clew.clock import parse_duration
+        from clew.registry.schema import ExternalSystem
+        from clew.registry.service import register_external
+        from clew.sdk.versions import Version
+
+        system = ExternalSystem(url, answer, round(parse_duration(timeout).total_seconds() * 1_000), token_env)
+        named = self.definition.training_set if training is None else training.name
+        backend = current()
+        return Version(backend.call(register_external, self.name, system, named).version, backend)
+
 
 def model(training: TrainingSet, *, tune: SearchDefinition | None = None, refit: bool = False) -> Callable[[Callable[P, R]], Model[P, R]]:
     """Declare a model; the function below trains it. Its first parameter is the training data, every default a hyperparameter.

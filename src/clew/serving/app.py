@@ -13,12 +13,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from clew.errors import ClewError, MissingFeature, NotFound, OutOfBounds, StorageFull, TooLarge, Unavailable
+from clew.errors import ClewError, ExternalFailed, MissingFeature, NotFound, OutOfBounds, StorageFull, TooLarge, Unavailable
 from clew.feature_store.bounds import counted_from
 from clew.serving import open_inference
+from clew.serving.external import LiveExternal
 from clew.serving.prediction_log import PredictionLog
 from clew.serving.records import Other, Record, encode_record
-from clew.serving.requests import MAX_BODY_BYTES, decode_json
+from clew.serving.requests import MAX_BODY_BYTES, as_json, decode_json
 from clew.serving.runtime import LiveModel, LiveRoute
 from clew.serving.statistics import Statistics, exposition
 from clew.serving.trying import Closed, LiveCandidate, Scored
@@ -38,14 +39,14 @@ class Given(NamedTuple):
     prediction_id: str
     probability: float
     missing: list[str]
-    by: LiveModel
+    by: LiveModel | LiveExternal
 
 
 @dataclass(frozen=True)
 class _Answer:
     """One answer as it is logged; ``other`` is what the version that did not answer said."""
 
-    by: LiveModel
+    by: LiveModel | LiveExternal
     features: bytes
     missing: list[str]
     probability: float
@@ -55,10 +56,43 @@ class _Answer:
         return replace(self, other=other)
 
 
-def _by_champion(live: LiveRoute, rows: Sequence[dict[str, Any]]) -> list[_Answer]:
-    answered = live.champion.answer(rows)
+@dataclass(frozen=True)
+class _Said:
+    """What the champion says of one row. An existing system may give no answer to one, and ``failed`` says why."""
+
+    by: LiveModel | LiveExternal
+    features: bytes
+    missing: list[str]
+    probability: float | None
+    latency_us: int
+    failed: ExternalFailed | None = None
+
+    def answer(self) -> _Answer:
+        """Raises why there is none."""
+        if self.failed is not None:
+            raise self.failed
+        assert self.probability is not None  # nothing has failed
+        return _Answer(self.by, self.features, self.missing, self.probability)
+
+    def as_other(self) -> Other:
+        error = None if self.failed is None else f"{self.failed.code}: {self.failed.message}"
+        return Other(self.by.document.number, self.features, self.by.views, self.missing, self.probability, self.latency_us, error)
+
+    @property
+    def computing_us(self) -> int:
+        """How long this machine was at it: an existing system that is slow says nothing about how busy we are."""
+        return 0 if isinstance(self.by, LiveExternal) else self.latency_us
+
+
+async def _by_champion(live: LiveRoute, rows: Sequence[dict[str, Any]]) -> list[_Said]:
+    champion = live.champion
+    if isinstance(champion, LiveExternal):
+        return [_Said(champion, b"", [], one.probability, one.latency_us, one.failed) for one in await champion.ask(rows)]
+    began = time.perf_counter_ns()
+    answered = champion.answer(rows)
+    latency_us = (time.perf_counter_ns() - began) // 1_000
     return [
-        _Answer(live.champion, answered.matrix[place].tobytes(), answered.missing[place], float(answered.probabilities[place]))
+        _Said(champion, answered.matrix[place].tobytes(), answered.missing[place], float(answered.probabilities[place]), latency_us)
         for place in range(len(rows))
     ]
 
@@ -102,14 +136,17 @@ class Front:
             part = rows[start : start + _ROWS_AT_ONCE]
             tried = live.candidate
             try:
-                answers = _by_champion(live, part) if tried is None or tried.closed else await self._beside(live, tried, part)
+                if tried is None or tried.closed:
+                    answers = [one.answer() for one in await _by_champion(live, part)]
+                else:
+                    answers = await self._beside(live, tried, part)
             except (OutOfBounds, MissingFeature) as error:  # by the champion; a candidate that refuses a row raises nothing
                 raise counted_from(error, start) from error
             latency_us = (time.perf_counter_ns() - began) // 1_000
             at = time.time_ns() // 1_000
             identifiers = self._append([
                 encode_record(Record(
-                    at, live.event_time(row), live.document.endpoint, live.epoch, live.document.model, one.by.document.number, _as_json(row),
+                    at, live.event_time(row), live.document.endpoint, live.epoch, live.document.model, one.by.document.number, as_json(row),
                     one.features, one.by.views, one.missing, one.probability, latency_us, None, one.other,
                 ))
                 for row, one in zip(part, answers, strict=True)
@@ -118,25 +155,32 @@ class Front:
         return given
 
     async def _beside(self, live: LiveRoute, tried: LiveCandidate, rows: Sequence[dict[str, Any]]) -> list[_Answer]:
-        """Both score every row; the candidate answers its share, and the champion what the candidate can't."""
+        """Both score every row; the candidate answers its share, and the champion what the candidate can't.
+
+        A row of its share is answered by the candidate also where the champion is an existing system that failed: the key is its own
+        already, and nobody would be served by an error. The other rows get the system's error, though the candidate has a score for them:
+        a version that is on trial answers no more than its share.
+        """
         scoring = asyncio.ensure_future(tried.score(rows))
-        began = time.perf_counter_ns()
         try:
-            answers = _by_champion(live, rows)
+            champions = await _by_champion(live, rows)
         except BaseException:
             scoring.cancel()
             raise
-        latency_us = (time.perf_counter_ns() - began) // 1_000
         paired = []
-        for row, answer, scored in zip(rows, answers, await scoring, strict=True):
-            reason = None if tried.closed else tried.observe(scored, answer.probability, latency_us)
+        failed: ExternalFailed | None = None
+        for row, said, scored in zip(rows, champions, await scoring, strict=True):
+            reason = None if tried.closed else tried.observe(scored, said.probability, said.computing_us)
             if reason is not None:
                 self.close_candidate(live, tried, reason, live.event_time(row))
-            if scored.probability is None or tried.closed or not tried.answers(row):
-                paired.append(answer.beside(_other(scored, tried)))
+            if scored.probability is not None and not tried.closed and tried.answers(row):
+                paired.append(_Answer(tried.model, scored.features, scored.missing, scored.probability, said.as_other()))
+            elif said.failed is not None:
+                failed = failed or said.failed
             else:
-                champion = Other(live.document.number, answer.features, live.views, answer.missing, answer.probability, latency_us)
-                paired.append(_Answer(tried.model, scored.features, scored.missing, scored.probability, champion))
+                paired.append(said.answer().beside(_other(scored, tried)))
+        if failed is not None:
+            raise failed
         return paired
 
     def close_candidate(self, live: LiveRoute, tried: LiveCandidate, reason: str, event_time: int) -> None:
@@ -176,11 +220,6 @@ class Front:
             self.predictions.append([encode_record(record)])
         except ClewError as full:
             log.error("an error answer could not be logged: %s", full.message)
-
-
-def _as_json(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as it is kept: instants as text with their offset."""
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
 
 
 def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -25,6 +25,8 @@ def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool =
     """
     details = found.details
     reference = str(found.version.ref)
+    if details.external is not None:
+        return _of_external(context, endpoint, found)
     if not details.onnx:
         raise Refused(
             f"{reference} has no ONNX export, and an endpoint serves that; register it with a flavor that converts", version=reference
@@ -53,6 +55,18 @@ def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool =
         uses=tuple(_with_todays_bounds(context, use) for use in training.views) if bounds else training.views,
         sources=_sources(context, training.views),
     )
+
+
+def _of_external(context: Context, endpoint: str, found: ModelVersion) -> RouteDocument:
+    """Requests name what the training set asks for, so that a version which was trained on it can be tried beside the existing system."""
+    details, version = found.details, found.version
+    plain = RouteDocument(endpoint, version.name, version.number, "", (), (), external=details.external)
+    training = training_set_of(context, details.training_set)
+    if training is None:
+        return plain
+    return replace(
+        plain, fields=_fields(context, training), key=training.key, time=training.time, training_set=details.training_set
+    )  # fmt: skip
 
 
 @operation("GET /projects/{project}/models/{name}/versions/{number}/document", permission="serving.read", kind="read")

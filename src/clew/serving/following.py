@@ -132,7 +132,10 @@ class Follower:
             return
         self._say(Acknowledgement(route.endpoint, route.epoch, "loaded"))
         await self._report_quietly()
+        before = self._front.live.get(route.endpoint)
         self._front.live[route.endpoint] = live
+        if before is not None:
+            before.retire()
         log.info("%s answers with %s, epoch %d", route.endpoint, live.model, live.epoch)
         self._say(Acknowledgement(route.endpoint, route.epoch, "serving"))
         await self._report_quietly()

@@ -14,6 +14,12 @@ def require_passed(context: Context, found: ModelVersion) -> None:
     """Raise ``Refused`` with the reason for a version that has not passed its gates."""
     version = found.version
     reference = str(version.ref)
+    if found.details.external is not None:
+        raise Refused(
+            f"{reference} is the existing system at {found.details.external.host}, and no gate can judge what can't be asked about the "
+            f"past{_way_out(reference)}",
+            version=reference,
+        )
     if version.state != "ready":
         raise Refused(f"{reference} is {version.state}: {version.state_reason}", version=reference)
     tested = found.details.refit_of or VersionRef(version.name, version.number)

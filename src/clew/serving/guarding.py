@@ -90,11 +90,12 @@ class ShiftTest:
 @dataclass(frozen=True)
 class Trial:
     """One row that both scored: ``error`` in place of the candidate's ``score``; ``bounds`` where a feature broke its declared bounds.
+    ``champion`` is ``None`` where the existing system that answers gave none, which is nothing to hold against the candidate.
 
     ``champion_us`` is what the champion took for the same row: where that is too long as well, the machine is busy, not the candidate slow.
     """
 
-    champion: float
+    champion: float | None
     score: float | None
     latency_us: int
     error: str | None = None
@@ -150,7 +151,7 @@ class LocalGuard:
 
     def _of_shift(self, trial: Trial) -> str | None:
         test = self._shift
-        if test is None or trial.score is None:
+        if test is None or trial.score is None or trial.champion is None:
             return None
         test.observe(max(-1.0, min(1.0, trial.score - trial.champion)))
         if test.capital < 1 / self._definition.alpha:

@@ -23,7 +23,7 @@ def metadata(live: LiveRoute) -> dict[str, Any]:
     return {
         "name": live.document.endpoint,
         "versions": [str(live.document.number)],
-        "platform": "onnx_onnxv1",
+        "platform": "onnx_onnxv1" if live.document.external is None else "http",
         "inputs": [{"name": field.name, "datatype": _datatype(field), "shape": [-1]} for field in live.document.fields],
         "outputs": [
             {"name": live.document.output, "datatype": "FP32", "shape": [-1]},

@@ -99,6 +99,8 @@ def _lifespan(front: Front, follower: Follower):  # type: ignore[no-untyped-def]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for live in front.live.values():
+            await live.close()
         with contextlib.suppress(Exception):  # a last report; the process ends whether it arrives or not
             await follower.report()
 

@@ -12,7 +12,7 @@ from clew.definitions import parse_dtype
 from clew.errors import Invalid, TooLarge
 from clew.serving.schema import RequestField
 
-__all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "RequestReader", "decode_json"]
+__all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "RequestReader", "as_json", "decode_json"]
 
 MAX_BODY_BYTES = 16 << 20
 MAX_ROWS = 10_000
@@ -41,11 +41,18 @@ def _names_no_number(body: bytes) -> bool:
     return b"NaN" in body or b"Infinity" in body
 
 
-class RequestReader:
-    """Reads rows for one route. Fields that the route does not know are left out; each one that it knows must be named."""
+def as_json(row: dict[str, Value]) -> dict[str, Any]:
+    """The row as it is kept and sent on: instants as text with their offset."""
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
 
-    def __init__(self, fields: Sequence[RequestField]) -> None:
+
+class RequestReader:
+    """Reads rows for one route. Each field that the route knows must be named. Others are left out, or kept as they came with ``others``:
+    an existing system takes what it has always taken, and a training set need not name it."""
+
+    def __init__(self, fields: Sequence[RequestField], *, others: bool = False) -> None:
         self.fields = tuple(fields)
+        self._others = others
         self._fields = tuple((field.name, field.required, _converter(field.dtype)) for field in fields)
 
     def read(self, body: bytes) -> list[dict[str, Value]]:
@@ -65,7 +72,7 @@ class RequestReader:
     def _convert(self, number: int, row: Any) -> dict[str, Value]:
         if not isinstance(row, dict):
             raise Invalid(f"row {number}: a row is an object with fields, not {_named(row)}", row=number)
-        converted: dict[str, Value] = {}
+        converted: dict[str, Value] = dict(row) if self._others else {}
         for name, required, convert in self._fields:
             try:
                 value = row[name]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from clew.serving.external import LiveExternal
     from clew.serving.trying import LiveCandidate
 
     Matrix = NDArray[np.float32]
@@ -112,11 +113,12 @@ class LiveRoute:
     """One route, loaded: the version that answers and, while one is tried, the candidate. Immutable: a flip replaces the whole object,
     and a request keeps the one that it began with."""
 
-    def __init__(self, route: Route, champion: LiveModel, candidate: "LiveCandidate | None" = None) -> None:
+    def __init__(self, route: Route, champion: "LiveModel | LiveExternal", candidate: "LiveCandidate | None" = None) -> None:
         self.route = route
         self.epoch = route.epoch
         self.document = route.document
-        self.requests = RequestReader(route.document.fields)
+        asked = [route.document, *([] if route.candidate is None else [route.candidate.document])]
+        self.requests = RequestReader(route.document.fields, others=any(one.external is not None for one in asked))
         self.champion = champion
         self.model = self.champion.name
         self.views = self.champion.views
@@ -129,6 +131,21 @@ class LiveRoute:
     def hindrances(self) -> list[str]:
         """What keeps the endpoint from answering just now. A candidate is no hindrance: the champion answers what it can't."""
         return self.champion.hindrances()
+
+    def retire(self) -> None:
+        """Let go of connections to existing systems: another route answers from now on, and requests that are under way are answered."""
+        for one in self._external():
+            one.retire()
+
+    async def close(self) -> None:
+        """The same at the end of the process: returns when the connections are closed."""
+        self.retire()
+        for one in self._external():
+            await one.wait_closed()
+
+    def _external(self) -> "list[LiveExternal]":
+        models = [self.champion, *([] if self.candidate is None else [self.candidate.model])]
+        return [one for one in models if not isinstance(one, LiveModel)]
 
     def without_candidate(self) -> "LiveRoute":
         """The same, with the champion alone."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from clew.catalog.schema import AssetVersion, GateVerdict, VersionRef
 from clew.definitions import GuardDefinition
 from clew.feature_store.schema import UsedView
+from clew.registry.schema import ExternalSystem
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
@@ -123,7 +124,7 @@ class RouteDocument:
 
     ``onnx`` is the digest of the model's blob; ``features`` its inputs in order and ``output`` the name of what it answers; ``uses`` the views that give them, none for a model
     whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code. Without ``takes_missing``
-    the model answers no row that lacks a feature.
+    the model answers no row that lacks a feature. An ``external`` system has no blob and no features: rows are sent to it as they come.
     """
 
     endpoint: str
@@ -140,6 +141,7 @@ class RouteDocument:
     uses: tuple[UsedView, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
     takes_missing: bool = True
+    external: ExternalSystem | None = None
 
 
 @dataclass(frozen=True)

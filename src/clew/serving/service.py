@@ -164,6 +164,11 @@ def _try(
 
 def _check_same_question(champion: RouteDocument, candidate: RouteDocument) -> None:
     """Requests are asked in the champion's fields: what a candidate needs beside them nobody would give."""
+    if champion.external is not None and champion.training_set is None and candidate.training_set is not None:
+        raise Refused(
+            f"{champion.model}@{champion.number}, the existing system at {champion.external.host}, was registered without a training set, so "
+            f"requests name no key: register it again with {candidate.training_set.name}, and deploy that version first"
+        )
     for what, one, other in (("key", champion.key, candidate.key), ("event time", champion.time, candidate.time)):
         if one != other:
             raise Refused(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from clew.errors import ClewError, OutOfBounds, Unavailable
+from clew.serving.external import LiveExternal
 from clew.serving.guarding import LocalGuard, Trial
 from clew.serving.runtime import LiveModel
 from clew.serving.schema import Candidate, Route
@@ -45,10 +46,11 @@ class LiveCandidate:
     """A version on trial. The event loop asks it; ``score`` does not raise.
 
     One thread computes, so a candidate that hangs holds nothing but that thread: rows that wait for it go to the champion after
-    ``timeout_seconds``, and the guard closes it. The thread is left to itself then; it can't be ended from outside.
+    ``timeout_seconds``, and the guard closes it. The thread is left to itself then; it can't be ended from outside. An existing system
+    on trial needs none: it is asked on the event loop.
     """
 
-    def __init__(self, candidate: Candidate, model: LiveModel, *, timeout_seconds: float | None = None) -> None:
+    def __init__(self, candidate: Candidate, model: LiveModel | LiveExternal, *, timeout_seconds: float | None = None) -> None:
         self.candidate = candidate
         self.model = model
         self.closed = ""
@@ -67,7 +69,7 @@ class LiveCandidate:
         """A score or an error for each row, in order."""
         began = time.perf_counter_ns()
         try:
-            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, self._score, rows), self._timeout)
+            return await asyncio.wait_for(self._scored(rows), self._timeout)
         except TimeoutError:
             return [_failed(began, f"no answer within {self._timeout:g} s")] * len(rows)
         except asyncio.CancelledError:
@@ -78,7 +80,13 @@ class LiveCandidate:
         except RuntimeError as error:  # closed while the request was under way
             return [_failed(began, str(error))] * len(rows)
 
-    def observe(self, scored: Scored, champion: float, champion_us: int) -> str | None:
+    async def _scored(self, rows: Sequence[dict[str, Any]]) -> list[Scored]:
+        if isinstance(self.model, LiveExternal):
+            replies = await self.model.ask(rows)
+            return [Scored(b"", [], one.probability, one.latency_us, None if one.failed is None else _words(one.failed)) for one in replies]
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, self.model, rows)
+
+    def observe(self, scored: Scored, champion: float | None, champion_us: int) -> str | None:
         """Tell the guard of one row; why the candidate must be closed, or ``None``."""
         if scored.unavailable:
             return None
@@ -88,17 +96,19 @@ class LiveCandidate:
         """Let it score no more; a row that it computes just now is not waited for."""
         self.closed = reason
         self._thread.shutdown(wait=False, cancel_futures=True)
+        if isinstance(self.model, LiveExternal):
+            self.model.retire()
 
-    def _score(self, rows: Sequence[dict[str, Any]]) -> list[Scored]:
+    def _score(self, model: LiveModel, rows: Sequence[dict[str, Any]]) -> list[Scored]:
         began = time.perf_counter_ns()
         try:
-            answered = self.model.answer(rows)
+            answered = model.answer(rows)
         except Unavailable as error:  # a store that is away: trying row by row would wait for each
             return [replace(_failed(began, _words(error)), unavailable=True)] * len(rows)
         except Exception as error:  # a candidate may fail in any way, and none of them is the client's
             if len(rows) == 1:
                 return [_failed(began, _words(error), bounds=isinstance(error, OutOfBounds))]
-            return [scored for row in rows for scored in self._score([row])]  # one bad row is not the others' fault
+            return [scored for row in rows for scored in self._score(model, [row])]  # one bad row is not the others' fault
         latency_us = (time.perf_counter_ns() - began) // 1_000
         return [
             Scored(answered.matrix[place].tobytes(), answered.missing[place], float(answered.probabilities[place]), latency_us)
