@@ -40,18 +40,19 @@ class Counts:
     seconds_pushing: float = 0.0
 
 
-def months_of(start: datetime, end: datetime) -> list[str]:
-    """The months that a span touches, as ``2013-04``."""
-    months = pl.date_range(start.date().replace(day=1), (end - timedelta(microseconds=1)).date(), "1mo", eager=True)
-    return [f"{day:%Y-%m}" for day in months]
+def months_of(folder: Path, start: datetime, end: datetime) -> list[str]:
+    """The months that a span touches and that there are files of, as ``2013-04``."""
+    months = pl.date_range(start.date().replace(day=1), end.date(), "1mo", eager=True)
+    return [f"{day:%Y-%m}" for day in months if (folder / f"flights-{day:%Y-%m}.csv").is_file()]
 
 
 def arrivals(folder: Path, start: datetime, end: datetime, *, goes_on: bool = False) -> dict[str, pl.DataFrame]:
     """Per dataset the rows that become known up to ``end``, with ``_at``, the instant at which each does.
 
-    Where a replay ``goes_on``, those known by its start are there already; a flight may land in the month after it departed.
+    Where a replay ``goes_on``, those known by its start are there already; a flight may land in the month after it departed, and is
+    published in the one before.
     """
-    months = months_of(start - timedelta(days=1) if goes_on else start, end)
+    months = months_of(folder, start - timedelta(days=1) if goes_on else start, end + timedelta(days=2))
     departures = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months])
     landed = pl.concat([read_landings(folder / f"flights-{month}.csv").collect() for month in months])
     weather = pl.concat([read_weather(folder / f"weather-{month}.csv").collect() for month in months])
@@ -67,7 +68,7 @@ def arrivals(folder: Path, start: datetime, end: datetime, *, goes_on: bool = Fa
 
 def instants(folder: Path, start: datetime, end: datetime, every: int) -> Iterator[tuple[datetime, list[dict[str, object]]]]:
     """Each departure time of the span with the flights to ask about: every n-th of all, in order."""
-    months = months_of(start, end)
+    months = months_of(folder, start, end)
     departures = pl.concat([read_flights(folder / f"flights-{month}.csv").collect() for month in months]).sort(KEY)
     asked = departures.filter(pl.col("departs").is_between(start, end, closed="left")).gather_every(every)
     for (departs,), rows in asked.partition_by("departs", as_dict=True, maintain_order=True).items():

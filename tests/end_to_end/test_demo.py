@@ -11,6 +11,32 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "flights" / "demo.py"
 
 
+PARTS = """
+import sys
+from datetime import datetime
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import replay
+from source_data import fetch
+
+folder = fetch(Path(sys.argv[1]) / "data")
+borders = ["2013-04-01T04:30", "2013-05-01", "2013-07-15", "2013-10-14", "2013-10-14T08:00", "2013-10-22", "2014-01-01"]
+times = [datetime.fromisoformat(text).replace(tzinfo=replay.ZONE) for text in borders]
+whole = {name: rows.height for name, rows in replay.arrivals(folder, times[0], times[-1]).items()}
+parts = dict.fromkeys(whole, 0)
+for place, (start, end) in enumerate(zip(times, times[1:])):
+    for name, rows in replay.arrivals(folder, start, end, goes_on=place > 0).items():
+        parts[name] += rows.height
+assert parts == whole, (parts, whole)
+"""
+"""What is published a day ahead, or lands a day later, is handed out once, however a year is cut into parts."""
+
+
+def test_a_year_replayed_in_parts_hands_out_every_row_once() -> None:
+    done = subprocess.run([sys.executable, "-c", PARTS, str(DEMO.parent)], cwd=DEMO.parent, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
 def run(*options: str) -> str:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")}
     command = [sys.executable, str(DEMO), "--exit", *options]
