@@ -7,7 +7,7 @@ import { count, moment } from "../design/format";
 import { Heading, Panel } from "../design/Panel";
 import { Pill } from "../design/Pill";
 import { Command, Empty, Ready, Trouble, Waiting } from "../design/States";
-import { AlertLink } from "../monitoring/links";
+import { AlertLink, MonitorLink } from "../monitoring/links";
 import { missingViews } from "../serving/missing";
 import type { Happened } from "../serving/Performance";
 import { useWindows } from "../serving/useWindows";
@@ -212,6 +212,7 @@ function NeedsYou({ open }: { open: Need[] }) {
 
 function Lead({ to }: { to: NonNullable<Need["lead"]> }) {
   if (to.kind === "alert") return <AlertLink alert={{ id: Number(to.subject) }}>{to.words}</AlertLink>;
+  if (to.kind === "monitor") return <MonitorLink name={to.subject}>{to.words}</MonitorLink>;
   if (to.kind === "rollout") return <RolloutLink rolloutId={to.subject}>{to.words}</RolloutLink>;
   return <TriggerLink name={to.subject}>{to.words}</TriggerLink>;
 }

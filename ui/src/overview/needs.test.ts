@@ -53,6 +53,16 @@ describe("what the loop asks of a person", () => {
     expect(open[0]).toMatchObject({ word: "look", tone: "bad", said: "no row for 9 hours", lead: { kind: "alert", subject: "7" } });
     expect(needs({ ...nothing, alerts: [{ ...alert, state: "acknowledged" }] as never[] })).toEqual([]);
   });
+  it("is one decision about all that has changed by the same monitor", () => {
+    const of = (id: number, subject: string, monitor = "quality") =>
+      ({ ...alert, id, subject, monitor, kind: "drift", word: "changed", summary: `${subject}: 8 % of its rows lie elsewhere` }) as never;
+    const [alone] = needs({ ...nothing, alerts: [of(1, "hour")] });
+    expect(alone).toMatchObject({ word: "decide", said: "8 % of its rows lie elsewhere", lead: { kind: "alert", subject: "1" } });
+    const many = needs({ ...nothing, alerts: [..."abcde"].map((name, at) => of(at, name)).concat(of(9, "dest", "schedule")) });
+    expect(many).toHaveLength(2);
+    expect(many[0]).toMatchObject({ tone: "warn", lead: { kind: "monitor", subject: "quality" } });
+    expect(many[0]?.text).toMatch(/^a, b, c and 2 more have changed by .*, says quality\.$/);
+  });
   it("tells a missing view once, as its alert", () => {
     const missing = [{ view: "weather", times: 80, of: 80 }];
     expect(needs({ ...nothing, missing, alerts: [alert] as never[] })).toHaveLength(1);

@@ -10,7 +10,7 @@ export interface Need {
   text: string;
   said?: string | undefined;
   /** Where it is decided. */
-  lead?: { kind: "alert" | "trigger" | "rollout"; subject: string; words: string };
+  lead?: { kind: "alert" | "monitor" | "trigger" | "rollout"; subject: string; words: string };
 }
 
 interface Seen {
@@ -27,6 +27,7 @@ interface Seen {
 }
 
 const MOST_FAILED = 3;
+const MOST_NAMED = 4;
 const MUCH_TAIL = 100_000;
 
 /** What a person has to look at or decide, the urgent first. Nothing that will settle by itself. */
@@ -39,7 +40,10 @@ export function needs(seen: Seen): Need[] {
       found.push({ word: "look", tone: "bad", text: `${status.endpoint.name}: ${said.text}.` });
   }
   const open = alerts.filter((alert) => alert.state === "open").sort((a, b) => URGENT.indexOf(a.kind) - URGENT.indexOf(b.kind));
-  found.push(...open.map(ofAlert));
+  const drifted = open.filter((alert) => alert.kind === "drift");
+  const monitors = [...new Set(drifted.map((alert) => alert.monitor))];
+  found.push(...open.filter((alert) => alert.kind !== "drift").map(ofAlert));
+  found.push(...monitors.map((monitor) => ofDrift(drifted.filter((alert) => alert.monitor === monitor))));
   found.push(...triggers.flatMap((trigger) => ofTrigger(trigger, events)), ...rollouts.flatMap(ofRollout));
   const alarmed = new Set(alerts.filter((alert) => alert.kind === "missing").map((alert) => alert.subject));
   for (const { endpoint, route } of statuses)
@@ -95,20 +99,38 @@ const URGENT = ["missing", "performance", "skew", "regret", "drift"];
 
 /** An open alert: what was found, and that somebody has to say something to it. */
 function ofAlert(alert: Schemas["Alert"]): Need {
-  const urgent = alert.kind !== "drift";
   const texts: Record<typeof alert.kind, string> = {
     missing: `${alert.subject} has been missing since ${moment(alert.opened_at)}.`,
-    drift: `${alert.subject} is not as in training since ${moment(alert.opened_at)}.`,
+    drift: `${alert.subject} has changed by ${moment(alert.opened_at)}, says ${alert.monitor}.`,
     skew: `${alert.subject} gives other values in serving than when recomputed.`,
     performance: `${alert.monitor} says worse than on unseen rows.`,
     regret: `${alert.monitor} says that a fresh model would be better.`,
   };
   return {
-    word: urgent ? "look" : "decide",
-    tone: urgent ? "bad" : "warn",
+    word: "look",
+    tone: "bad",
     text: texts[alert.kind],
-    said: alert.summary,
+    said: alert.subject ? alert.summary.replace(`${alert.subject}: `, "") : alert.summary,
     lead: { kind: "alert", subject: String(alert.id), words: `acknowledge, silence or resolve ${causeOf(alert)}` },
+  };
+}
+
+/** What changed, of one monitor together: the world moves in several columns at once, and each asks the same of a person. */
+function ofDrift(alerts: Schemas["Alert"][]): Need {
+  const [first] = alerts as [Schemas["Alert"], ...Schemas["Alert"][]];
+  const need: Need = { ...ofAlert(first), word: "decide", tone: "warn" };
+  if (alerts.length === 1) return need;
+  const names = alerts.map((alert) => alert.subject);
+  const named = names.length > MOST_NAMED ? [...names.slice(0, MOST_NAMED - 1), `${names.length - MOST_NAMED + 1} more`] : names;
+  const until = alerts
+    .map((alert) => alert.opened_at)
+    .sort()
+    .at(-1);
+  return {
+    ...need,
+    text: `${named.slice(0, -1).join(", ")} and ${named.at(-1)} have changed by ${moment(until)}, says ${first.monitor}.`,
+    said: undefined,
+    lead: { kind: "monitor", subject: first.monitor, words: "acknowledge, silence or resolve each" },
   };
 }
 
