@@ -44,14 +44,32 @@ def skew(
 
 
 def shadow(
-    version: Annotated[str, typer.Argument(help="A model's version, such as late@3.", autocompletion=console.complete_assets("model"))],
-    decisions: Annotated[Path, typer.Argument(help="A CSV file: the key's columns, and what was decided.")],
-    decision: Annotated[str | None, typer.Option(help="The column of yes and no, or of probabilities; the only other one else.")] = None,
-    margin: Annotated[float, typer.Option(help="What may be lost and still be no worse: a share of decisions, or nats.")] = 0.01,
-    threshold: Annotated[float | None, typer.Option(help="The score from which it says yes; as often as they did else.")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="The endpoint that the report is kept with; the model's else.")] = None,
+    version: Annotated[
+        str, typer.Argument(help="The model's version that is judged, such as late@3.", autocompletion=console.complete_assets("model"))
+    ],
+    decisions: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV file: the columns of the training set's key, and one of what was decided about each row: yes and no, or probabilities."
+        ),
+    ],
+    decision: Annotated[
+        str | None, typer.Option(help="Which column says what was decided; to be named where the file has more than one beside the key.")
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(
+            help="How much worse still counts as *no worse*: a share of the decisions (0.01 is one in a hundred), or nats of log loss where they are probabilities."
+        ),
+    ] = 0.01,
+    threshold: Annotated[
+        float | None, typer.Option(help="The version says yes from this score on; left out, it says yes as often as they did.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="The endpoint that keeps the report; left out, the one that is declared for the model.")
+    ] = None,
 ) -> None:
-    """Hold a version against what people, or another system, decided about the same rows; the report is kept."""
+    """Say whether a version would have decided better than people, or another system, did about the same rows; the report is kept."""
     from clew.monitoring.shadowing import shadow as run
     from clew.serving.commands import endpoint_of
 

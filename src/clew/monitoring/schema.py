@@ -233,23 +233,24 @@ class ShadowReport:
         left = [
             f"{number:,} {what}"
             for number, what in (
-                (self.unknown, "with a key that is nowhere"), (self.seen, "that it was trained on"), (self.waiting, "wait for their labels"),
-                (self.unlabelled, "got no label"), (self.unscored, "lack a feature"),
+                (self.unknown, "with a key that is in no dataset"), (self.seen, "that it was trained on"), (self.waiting, "waiting for labels"),
+                (self.unlabelled, "without a label"), (self.unscored, "without a feature that it needs"),
             )
             if number
         ]  # fmt: skip
-        rest = f"; of {self.given:,} decisions {', '.join(left)}" if left else ""
+        rest = f"; not judged, of {self.given:,} decisions: {', '.join(left)}" if left else ""
         if self.reason:
             return f"{found.word}: {self.reason} ({counts}){rest}"
         if found.difference is None or found.theirs is None or found.ours is None:
             return f"{found.word}: {counts}{rest}"
         low, high, level = found.difference.low, found.difference.high, f"{found.difference.level * 100:.0f} %"
         if found.measure == "log loss":
-            said = f"log loss {found.theirs:.4f} by {self.decided}, {found.ours:.4f} by {self.version}: a gain of {found.difference.estimate:+.4f}"
-            return f"{found.word}: {said}, {level} {low:+.4f} to {high:+.4f} ({counts}){rest}"
-        said = f"{found.theirs * 100:.1f} % of the decisions were wrong, {found.ours * 100:.1f} % by {self.version}"
-        at = "" if found.threshold is None else f" from a score of {found.threshold:.3g} on"
-        points = f"a gain of {found.difference.estimate * 100:+.1f} points, {level} {low * 100:+.1f} to {high * 100:+.1f}"
+            said = f"{self.version} has a log loss of {found.ours:.4f}, {self.decided} one of {found.theirs:.4f}"
+            gain = f"a gain of {found.difference.estimate:+.4f} nats, {level} between {low:+.4f} and {high:+.4f}"
+            return f"{found.word}: {said}: {gain} ({counts}){rest}"
+        said = f"{self.version} would have been wrong in {found.ours * 100:.1f} % of the decisions, where {found.theirs * 100:.1f} % were"
+        at = "" if found.threshold is None else f" (it says yes from a score of {found.threshold:.3g} on)"
+        points = f"a gain of {found.difference.estimate * 100:+.1f} points, {level} between {low * 100:+.1f} and {high * 100:+.1f}"
         return f"{found.word}: {said}{at}: {points} ({counts}){rest}"
 
 

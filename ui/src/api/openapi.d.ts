@@ -1029,6 +1029,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/models/{name}/external": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A scoring service of your own as a version of the model, so that it can be deployed, and versions be tried beside it. */
+        post: operations["registry.register_external"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/models/{name}/retraining": {
         parameters: {
             query?: never;
@@ -2181,7 +2198,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "out_of_bounds" | "missing_feature" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full" | "still_running";
+                code: "error" | "invalid" | "too_large" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "refused" | "out_of_bounds" | "missing_feature" | "build_failed" | "missing_dependency" | "unavailable" | "storage_full" | "still_running" | "external_failed" | "external_timeout";
                 details: Record<string, never>;
                 message: string;
             };
@@ -2230,6 +2247,22 @@ export interface components {
             training_set: components["schemas"]["AssetVersion"] | null;
             verdicts: components["schemas"]["GateVerdict"][];
             views: components["schemas"]["AssetVersion"][];
+        };
+        /**
+         * ExternalSystem
+         * @description A scoring service that was there before Clew. Each row is sent to ``url`` as a JSON object, and ``answer`` is the dotted path to
+         *         its probability in what comes back, names and places of a list: ``predictions.0.probability``; an empty one is the whole answer.
+         *
+         *         ``token_env`` names the environment variable of the serving process whose value is sent as bearer token; the value is kept nowhere.
+         */
+        ExternalSystem: {
+            /** @default probability */
+            answer: string;
+            /** @default 1000 */
+            timeout_ms: number;
+            /** @default null */
+            token_env: string | null;
+            url: string;
         };
         /** FeatureColumn */
         FeatureColumn: {
@@ -2485,9 +2518,12 @@ export interface components {
         };
         /**
          * ModelDetails
-         * @description ``seen_until`` is the newest event time that the model, its tuning included, has seen.
+         * @description ``seen_until`` is the newest event time that the model, its tuning included, has seen. A version that is an ``external`` system has
+         *         no files, no export and no features; its ``training_set`` says what is asked and what comes of it, and trained nothing.
          */
         ModelDetails: {
+            /** @default null */
+            external: components["schemas"]["ExternalSystem"] | null;
             files: string;
             flavor: string;
             libraries?: {
@@ -3046,10 +3082,12 @@ export interface components {
          *
          *         ``onnx`` is the digest of the model's blob; ``features`` its inputs in order and ``output`` the name of what it answers; ``uses`` the views that give them, none for a model
          *         whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code. Without ``takes_missing``
-         *         the model answers no row that lacks a feature.
+         *         the model answers no row that lacks a feature. An ``external`` system has no blob and no features: rows are sent to it as they come.
          */
         RouteDocument: {
             endpoint: string;
+            /** @default null */
+            external: components["schemas"]["ExternalSystem"] | null;
             features: string[];
             fields: components["schemas"]["RequestField"][];
             /** @default [] */
@@ -5863,6 +5901,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "registry.register_external": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    external: components["schemas"]["ExternalSystem"];
+                    training_set?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
+                };
             };
             /** @description What went wrong */
             default: {
