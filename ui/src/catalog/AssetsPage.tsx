@@ -27,7 +27,7 @@ const KINDS: Kind[] = [
     empty: {
       title: "No dataset yet",
       said: "A first file becomes version 1, checked on the way in.",
-      command: "clew ingest landings 2013-01.csv",
+      command: "clew ingest <dataset> <file>",
     },
   },
   {
@@ -38,7 +38,7 @@ const KINDS: Kind[] = [
     empty: {
       title: "No feature view yet",
       said: "Declare one with @clew.features or clew.windows, then make it known here.",
-      command: "clew apply flights.py",
+      command: "clew apply",
     },
   },
   {
@@ -46,7 +46,7 @@ const KINDS: Kind[] = [
     kind: "training_set",
     title: "Training sets",
     about: "Rows with what was known at their time, their labels, and a holdout that no model sees.",
-    empty: { title: "No training set yet", said: "Building a model makes the training set that it needs.", command: "clew build late" },
+    empty: { title: "No training set yet", said: "Building a model makes the training set that it needs.", command: "clew build <model>" },
   },
   {
     path: "models",
@@ -56,7 +56,7 @@ const KINDS: Kind[] = [
     empty: {
       title: "No model yet",
       said: "A build trains, tunes and judges one; run.register() adds one by hand.",
-      command: "clew build late",
+      command: "clew build <model>",
     },
   },
 ];
@@ -106,13 +106,7 @@ function AssetsTable({ items }: { items: Schemas["Asset"][] }) {
             <td>
               <AssetLink name={asset.name} />
             </td>
-            <td>
-              {asset.latest ? (
-                <VersionLink name={asset.name} number={asset.latest} />
-              ) : (
-                <span className="third">defined, not built yet</span>
-              )}
-            </td>
+            <NewestCell asset={asset} />
             <td>
               <Aliases name={asset.name} aliases={asset.aliases} />
             </td>
@@ -123,6 +117,12 @@ function AssetsTable({ items }: { items: Schemas["Asset"][] }) {
       </tbody>
     </table>
   );
+}
+
+/** The newest version of an asset; of one that has none, what is still to be done. */
+function NewestCell({ asset }: { asset: Schemas["Asset"] }) {
+  const waits = asset.kind === "dataset" ? "declared, no rows yet" : "declared, not built yet";
+  return <td>{asset.latest ? <VersionLink name={asset.name} number={asset.latest} /> : <span className="third">{waits}</span>}</td>;
 }
 
 /** Datasets with what they hold: how much, up to when, and what waits for a version. */
@@ -152,13 +152,7 @@ function DatasetsTable({ items }: { items: Schemas["Asset"][] }) {
               <td>
                 <AssetLink name={asset.name} />
               </td>
-              <td>
-                {asset.latest ? (
-                  <VersionLink name={asset.name} number={asset.latest} />
-                ) : (
-                  <span className="third">defined, not built yet</span>
-                )}
-              </td>
+              <NewestCell asset={asset} />
               <td className="number">{dataset?.latest ? dataset.rows.toLocaleString("en-US") : "–"}</td>
               <td className="mono second nowrap">{moment(dataset?.time_min)}</td>
               <td className="mono second nowrap">{moment(dataset?.time_max)}</td>

@@ -36,7 +36,7 @@ function TriggersPage() {
             items.map((trigger) => <One key={trigger.name} trigger={trigger} />)
           ) : (
             <Panel title="0 triggers">
-              <Empty title="Nothing retrains by itself" command="clew apply flights.py">
+              <Empty title="Nothing retrains by itself" command="clew apply">
                 Declare <code>clew.on(clew.cron("0 4 1 * *"), build=late, name="late_retrain")</code>.
               </Empty>
             </Panel>

@@ -70,7 +70,7 @@ function MonitorsPage() {
                 </tbody>
               </table>
             ) : (
-              <Empty title="Nothing is watched yet" command="clew apply flights.py">
+              <Empty title="Nothing is watched yet" command="clew apply">
                 Declare <code>quality = clew.monitor("late_quality", service, performance=[log_loss], drift=True)</code>.
               </Empty>
             )}

@@ -19,7 +19,7 @@ function EventsPage() {
       <Ready query={events} what="what happened">
         {({ items }) => (
           <Panel title={items.length === MOST ? `The last ${MOST} events` : count(items.length, "event")} flush>
-            {items.length ? <Ledger events={items} /> : <Empty title="Nothing has happened yet" command="clew apply flights.py" />}
+            {items.length ? <Ledger events={items} /> : <Empty title="Nothing has happened yet" command="clew apply" />}
           </Panel>
         )}
       </Ready>

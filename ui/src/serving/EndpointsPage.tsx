@@ -45,7 +45,7 @@ function EndpointsPage() {
                 </tbody>
               </table>
             ) : (
-              <Empty title="Nothing is served yet" command="clew deploy late@champion">
+              <Empty title="Nothing is served yet" command="clew deploy <model>@champion">
                 Declare <code>service = clew.endpoint("late", model=late)</code>, then deploy a version that has passed its gate.
               </Empty>
             )}
