@@ -218,9 +218,11 @@ def test_a_project_without_anything_shows_the_commands_that_fill_it(page: Page, 
     for path, command in (
         ("", "clew apply"),
         ("/runs", "clew.run("),
-        ("/data", "clew ingest"),
-        ("/models", "clew build"),
-        ("/endpoints", "clew deploy"),
+        ("/data", "clew ingest <dataset> <file>"),
+        ("/features", "clew apply"),
+        ("/training-sets", "clew build <model>"),
+        ("/models", "clew build <model>"),
+        ("/endpoints", "clew deploy <model>@champion"),
     ):
         page.goto(base + path)
         expect(page.get_by_text(command).first).to_be_visible()
