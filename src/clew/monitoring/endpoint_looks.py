@@ -31,7 +31,7 @@ from clew.monitoring.findings import (
     performance,
 )
 from clew.monitoring.outcomes import with_labels
-from clew.monitoring.references import Reference, frame_of, null_rows, reference_of
+from clew.monitoring.references import Reference, frame_of, null_rows, of_first_answers, reference_of
 from clew.monitoring.regret import paired_regret
 from clew.monitoring.schema import SkewReport, Word, monitoring_reports
 from clew.monitoring.seen import Seen
@@ -82,7 +82,15 @@ class _Ground:
 
     def reference(self) -> Reference:
         assert self.training is not None  # the callers look at versions with a training set
+        if self.tenure.document.external is not None:
+            return self._of_first_week()
         return reference_of(self.context, self.tenure.document, self.training)
+
+    def _of_first_week(self) -> Reference:
+        """What an existing system is held against: its own answers in the first week in which it gave some."""
+        weeks = spans(first_whole_day(self.tenure.since, self.zone), 7, self.until, self.zone)
+        answered = (self.answers(week.start, week.end)["score"].to_numpy() for week in weeks)
+        return of_first_answers(next((scores for scores in answered if len(scores)), np.empty(0)).astype(np.float64))
 
     def answers(self, start: datetime, end: datetime) -> "pl.DataFrame":
         assert self.definition.endpoint is not None  # a monitor of a dataset has no tenures
@@ -103,7 +111,7 @@ def findings_of_tenure(context: Context, definition: MonitorDefinition, tenure: 
     matured = [span for span in windows if not seen.has("performance", span) and span.end + ground.within <= context.now]
     weeks = spans(first, 7, ground.until, ground.zone) if definition.drift else []
     new_weeks = [span for span in weeks if not seen.has("drift", span)]
-    watched = definition.missing and ground.training is not None
+    watched = definition.missing and ground.training is not None and tenure.document.external is None  # it reads none of our views
     new_quarters = [one for one in quarters(tenure.since, ground.until, ground.zone) if not seen.has("missing", one)] if watched else []
     owed = [*matured, *new_weeks, *new_quarters]
     if not owed:
@@ -290,16 +298,18 @@ def _between(answers: "pl.DataFrame", start: datetime, end: datetime) -> "pl.Dat
 
 def _profile(reference: Reference, answers: "pl.DataFrame") -> Profile:
     """What the features and the answers of a week were, in the reference's bins."""
+    import polars as pl
+
     names = [name for name in reference.weeks if name != PREDICTIONS]
     columns = frame_of(_matrix_of(answers, len(names)), names)
     if PREDICTIONS in reference.weeks:
-        columns = columns.with_columns(answers["score"].cast(columns.schema[names[0]]).alias(PREDICTIONS))
+        columns = pl.DataFrame([*columns.iter_columns(), answers["score"].cast(pl.Float32).alias(PREDICTIONS)])
     return profile(columns, reference.profile)
 
 
 def _matrix_of(answers: "pl.DataFrame", width: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    if not answers.height:
-        return np.empty((0, width), dtype=np.float32)
+    if not answers.height or not width:
+        return np.empty((answers.height, width), dtype=np.float32)
     return answers["features"].explode().to_numpy().astype(np.float32, copy=False).reshape(answers.height, width)
 
 

@@ -24,7 +24,7 @@ from clew.serving.schema import RouteDocument
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Reference", "frame_of", "null_rows", "reference_of", "worst_share"]
+__all__ = ["Reference", "frame_of", "null_rows", "of_first_answers", "reference_of", "worst_share"]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -60,6 +60,17 @@ def reference_of(context: Context, document: RouteDocument, training: TrainingSe
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
     return found
+
+
+def of_first_answers(scores: npt.NDArray[np.float64]) -> Reference:
+    """Of an existing system, of which nothing is known but its answers: the first of them make the bins, and no week was before it."""
+    import polars as pl
+
+    whole = profile(pl.DataFrame({PREDICTIONS: scores.astype(np.float32)}))
+    bins = whole[PREDICTIONS].bins
+    impact = _impact(_cells_of(bins, scores.astype(np.float32)), _cell_count(bins), scores)
+    none = Labelled(np.empty(0), np.empty(0), np.empty(0, np.int64))
+    return Reference(whole, {PREDICTIONS: np.zeros((0, _cell_count(bins)), np.int64)}, {PREDICTIONS: impact}, none, {}, {}, {})
 
 
 def _compute(context: Context, document: RouteDocument, training: TrainingSetDetails) -> Reference:

@@ -17,7 +17,7 @@ from clew.catalog import service as catalog
 from clew.clock import parse_duration, wall_now
 from clew.datasets.reading import scan_version
 from clew.datasets.schema import DatasetDetails
-from clew.errors import Invalid, NotFound
+from clew.errors import Invalid, NotFound, Refused
 from clew.monitoring.decisions import Contest, judge_decisions, judge_scores, labels_follow
 from clew.monitoring.schema import ShadowReport
 from clew.monitoring.service import record_shadow
@@ -94,6 +94,11 @@ def _version(backend: Backend, reference: str) -> "tuple[RouteDocument, Training
     version = backend.call(catalog.resolve, reference)
     found = backend.call(model_version, version.name, version.number)
     document = backend.call(model_document, version.name, version.number)
+    if document.external is not None:
+        raise Refused(
+            f"{version.ref} is the existing system at {document.external.host}, which can't be asked about the past: hold a version of Clew's "
+            "against what it decided"
+        )
     if document.training_set is None:
         raise Invalid(f"{version.ref} was registered without a training set, so nothing says which rows the decisions are about")
     training = backend.call(catalog.get_version, document.training_set.name, document.training_set.number)

@@ -56,7 +56,7 @@ def explain(context: Context, prediction_id: str) -> Explanation:
         run_id,
         _find(context, details.training_set),
         [version for version in (_find(context, VersionRef(view, number)) for view, number in record.views.items()) if version is not None],
-        [version for version in upstream if version.kind == "dataset"],
+        [] if details.external is not None else [version for version in upstream if version.kind == "dataset"],
         catalog.list_verdicts(context, tested.name, tested.number).items,
         source,
         commit,
@@ -201,6 +201,12 @@ def _of_rows(feature: AnsweredFeature, missing: Sequence[str]) -> str:
     return f", and none of {rows} of that time had a value, or was online yet"
 
 
+def _external(found: Explanation) -> str:
+    """That the version is an existing system, and where; empty for one of Clew's."""
+    external = found.route.document_of(found.answer.number).external
+    return "" if external is None else f", the existing system at {external.url}"
+
+
 def in_words(found: Explanation) -> str:
     """The explanation for a terminal."""
     answer = found.answer
@@ -216,8 +222,13 @@ def in_words(found: Explanation) -> str:
         f"{answer.prediction_id} {given}",
         f"  asked    {asked}",
         f"  at       {_short(answer.event_time or answer.at)}, answered {_short(answer.at)} in {answer.latency_us / 1000:.1f} ms",
-        f"  by       {found.model.ref}, route {answer.epoch} of {answer.endpoint}{', ungated' if found.route.ungated else ''}",
+        f"  by       {found.model.ref}{_external(found)}, route {answer.epoch} of {answer.endpoint}{', ungated' if found.route.ungated else ''}",
         *(f"  gate     {verdict.gate}: {verdict.word}, {verdict.reason}" for verdict in found.verdicts),
+    ]
+    if _external(found):
+        lines.append("  features known to the existing system alone")
+        return "\n".join(lines)
+    lines += [
         f"  run      {found.run_id or 'none'}",
         f"  code     {found.source or 'no snapshot'}{f', git {found.git_commit[:12]}' if found.git_commit else ''}",
     ]
