@@ -170,7 +170,7 @@ function OverviewPage() {
                   page.items.length ? (
                     <Ledger events={told(withLost(page.items, recent)).slice(0, 12)} />
                   ) : (
-                    <Empty title="Nothing has happened yet" command="clew apply flights.py" />
+                    <Empty title="Nothing has happened yet" command="clew apply" />
                   )
                 }
               </Ready>
@@ -253,7 +253,7 @@ function Nothing() {
         </Panel>
         <Panel title="Declare the whole way">
           <p>A file with datasets, features and a model, made known to this project:</p>
-          <Command>clew apply flights.py</Command>
+          <Command>clew apply</Command>
         </Panel>
         <Panel title="See it at work">
           <p>Real flights, from data to served answers, in a checkout:</p>
