@@ -202,3 +202,20 @@ def test_a_client_that_gave_up_waiting_gets_the_first_requests_answer(
         slow.go.set()
         assert answer.result(60) == 1
     assert slow.calls == 1
+
+
+def test_a_key_is_forgotten_after_a_day_unless_its_work_goes_on(backend: LocalBackend, slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_FORGET_AT_ONCE", 2)
+    slow.go.set()
+    for number in range(5):
+        run(backend, slow, f"old-{number}")
+    held_elsewhere(backend, slow, 60)  # a build that takes longer than a day
+    with backend.database.write() as connection:
+        connection.execute(sa.update(idempotency_keys).values(at=wall_now() - timedelta(days=1, seconds=1)))
+    answered = run(backend, slow, "new")
+    assert keys.forget_old(backend.context("test")) == 5
+    assert keys.forget_old(backend.context("test")) == 0
+    with backend.database.read() as connection:
+        assert set(connection.scalars(sa.select(idempotency_keys.c.key))) == {"k", "new"}
+    assert run(backend, slow, "new") == answered
+    assert run(backend, slow, "old-0") == slow.calls, "it acts anew"

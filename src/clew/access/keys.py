@@ -24,13 +24,15 @@ from clew.operations import Context, Operation
 from clew.storage.holders import has_died
 from clew.storage.schema import idempotency_keys
 
-__all__ = ["held", "keep_response", "keep_taken", "seen_response", "take", "wait_until_free"]
+__all__ = ["forget_old", "held", "keep_response", "keep_taken", "seen_response", "take", "wait_until_free"]
 
 _LEASE = timedelta(seconds=60)
 _BEAT_SECONDS = 15.0
 _WAIT_SECONDS = 20.0
 """How long a request waits for another one's answer. Shorter than a client waits for bytes: it is told to ask again before it gives up."""
 _POLL_SECONDS = 0.1
+_KEPT = timedelta(days=1)
+_FORGET_AT_ONCE = 2_000
 
 # Built once: making a statement and its cache key takes as long as running it.
 _ROW = sa.select(idempotency_keys).where(idempotency_keys.c.key == sa.bindparam("of"))
@@ -143,6 +145,21 @@ _renewal = _Renewal()
 def keep_taken(context: Context, key: str, holder: str, result: Any) -> None:
     """Keep the response of a staged operation with the key that it took."""
     context.db.execute(_mine(key, holder).values(response=msgspec.json.encode(result), holder=None, expires_at=None))
+
+
+def forget_old(context: Context) -> int:
+    """Forget keys that were used a day ago or longer and whose work has ended; how many. A request under such a key acts anew."""
+    column, now = idempotency_keys.c, wall_now()
+    ended = column.response.is_not(None) | (column.expires_at < now)
+    old = sa.select(column.key).where(column.at < now - _KEPT, ended).limit(_FORGET_AT_ONCE)
+
+    def forget(inside: Context) -> int:
+        return inside.db.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.key.in_(old))).rowcount
+
+    forgotten = some = context.run_write(forget)
+    while some == _FORGET_AT_ONCE:  # a few at a time, so that others get their turn
+        forgotten += (some := context.run_write(forget))
+    return forgotten
 
 
 def wait_until_free(context: Context, key: str) -> bool:

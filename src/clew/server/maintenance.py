@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from clew.access import keys
 from clew.access import service as access
 from clew.backend import LocalBackend
 from clew.clock import wall_now
@@ -67,6 +68,10 @@ def _cut_tails(backend: LocalBackend) -> None:
                 backend.run(operation_of(datasets.cut_tail), {"name": item.name}, project=project)
 
 
+def _forget_keys(backend: LocalBackend) -> None:
+    keys.forget_old(backend.context(backend.project, actor="clew"))
+
+
 def _projects(backend: LocalBackend) -> Iterator[str]:
     for project in backend.call(access.list_projects).items:
         yield project.slug
@@ -78,6 +83,7 @@ DUTIES = (
     Duty("tell of alerts", 10, _deliver_alerts),
     Duty("compact the prediction log", 60, _compact_predictions),
     Duty("cut appended rows into versions", 3600, _cut_tails),
+    Duty("forget old idempotency keys", 3600, _forget_keys),
 )
 
 

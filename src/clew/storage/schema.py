@@ -43,6 +43,7 @@ idempotency_keys = sa.Table(
     sa.Column("holder", sa.String(256), nullable=True),
     sa.Column("expires_at", Instant, nullable=True),
     sa.Column("at", Instant, nullable=False),
+    sa.Index("ix_idempotency_keys_at", "at"),
 )
 """``response`` is empty while the request is at work: then ``holder`` is who works, until ``expires_at`` unless it renews that."""
 
