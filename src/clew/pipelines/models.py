@@ -30,7 +30,7 @@ from clew.pipelines.tracing import own_folders, tracing
 from clew.pipelines.unfinished import Unfinished
 from clew.registry.loading import load_scorer
 from clew.registry.saving import save_model
-from clew.registry.schema import ModelDetails, ModelVersion
+from clew.registry.schema import ExternalSystem, ModelDetails, ModelVersion
 from clew.registry.service import model_version, register_model
 from clew.tracking import recording
 from clew.tracking.journal import dead_journals, read_header
@@ -325,9 +325,16 @@ class ModelBuild:
                 self.builder.progress.finished(gate.name, f"cached: {verdict.word}: {verdict.reason}")
         passed = all(verdict.passed for verdict in known if verdict is not None)
         asked = [gate for gate, verdict in zip(gates, known, strict=True) if verdict is None]
-        return self._judge(asked, candidate, self._champion(candidate, moves)) and passed if asked else passed
+        if not asked:
+            return passed
+        against = self._against(candidate, moves)
+        unasked = None if against is None else against.details.external
+        if against is None or unasked is not None:
+            note = "" if against is None or unasked is None else _unasked(against.version, unasked)
+            return self._judge(asked, candidate, None, note) and passed
+        return self._judge(asked, candidate, self._candidate(against, candidate)) and passed
 
-    def _judge(self, gates: "Sequence[Declared]", candidate: ModelVersion, champion: Candidate | None) -> bool:
+    def _judge(self, gates: "Sequence[Declared]", candidate: ModelVersion, champion: Candidate | None, note: str = "") -> bool:
         holdout = load_training_data(self.backend, self.training.name, self.training.number, "holdout")
         challenger = self._candidate(candidate, candidate)
         views, slices = gated_views(self.details.views), [name for name in self.details.entities if name in holdout.frame().columns]
@@ -339,6 +346,7 @@ class ModelBuild:
             began = time.monotonic()
             with tracing(settings.root, own_folders(settings)) as trace:
                 verdict = _verdict(gate, challenger, champion, holdout, views=views, slices=list(dict.fromkeys(slices)))
+            verdict = replace(verdict, reason=f"{verdict.reason}{note}")
             key, seconds = self.builder.planner.gate_key(gate, version, self.training), time.monotonic() - began
             self.backend.call(
                 service.record_verdict, version.name, version.number, gate.name, verdict.passed, verdict.word, verdict.reason,
@@ -360,21 +368,30 @@ class ModelBuild:
         same = details.recipe == challenger.details.recipe
         return Candidate(reference, lambda matrix: score(matrix).astype(float), features, same_recipe=same, seen_until=details.seen_until)
 
-    def _champion(self, challenger: ModelVersion, moves: Sequence[AliasMove]) -> Candidate | None:
+    def _against(self, challenger: ModelVersion, moves: Sequence[AliasMove]) -> ModelVersion | None:
         """The version to be better than. Where the challenger or its refit is champion, as when a gate was changed, the one before it.
 
         What came of newer rows is held against whoever is champion now, itself included: the rows before a holdout may be the very ones
-        that the last refit saw, and then the refresh is the champion again. A gate never hears that there is no champion while one is.
+        that the last refit saw, and then the refresh is the champion again. A gate never hears that there is no champion while one is,
+        but for an existing system: it can't be asked about the past, so the version is judged by its own figures, and the verdict says so.
         """
         number = moves[0].number if moves else None
         if number is not None and challenger.details.training_set != self.training.ref:
-            return self._candidate(self.backend.call(model_version, self.definition.name, number), challenger)
+            return self.backend.call(model_version, self.definition.name, number)
         while number is not None:
             model = self.backend.call(model_version, self.definition.name, number)
             if challenger.version.ref not in (model.version.ref, model.details.refit_of):
-                return self._candidate(model, challenger)
+                return model
             number = next(move.previous for move in reversed(moves) if move.number == number)
         return None
+
+
+def _unasked(version: AssetVersion, external: ExternalSystem) -> str:
+    """Behind the reason of a verdict that compares with nothing, though a champion answers."""
+    return (
+        f"; the champion {version.ref} is the existing system at {external.host}, which can't be asked about the past: the rollout compares "
+        "the two on the same requests"
+    )
 
 
 def _place(trial: Trial) -> int:
