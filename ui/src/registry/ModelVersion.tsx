@@ -15,6 +15,11 @@ type Details = Schemas["ModelDetails"];
 
 export function modelTabs(version: Version): Tab[] {
   const details = version.details as unknown as Details;
+  if (details.external)
+    return [
+      { key: "system", label: "System" },
+      { key: "card", label: "Card" },
+    ];
   return [
     { key: "gate", label: "Gate" },
     { key: "recipe", label: "Recipe" },
@@ -24,10 +29,38 @@ export function modelTabs(version: Version): Tab[] {
 }
 
 export function ModelParts({ version, tab }: { version: Version; tab: string }) {
+  if (tab === "system") return <System version={version} />;
   if (tab === "recipe") return <Recipe version={version} />;
   if (tab === "signature") return <SignaturePart version={version} />;
   if (tab === "card") return <Card version={version} />;
   return <Gate version={version} />;
+}
+
+/** A version that is a scoring service of somebody's own: no gate, no recipe and no export of it is known here. */
+function System({ version }: { version: Version }) {
+  const { external, training_set, flavor } = version.details as unknown as Details;
+  if (!external) return null;
+  return (
+    <Panel title="What answers?" said="an existing system, which Clew asks row by row">
+      <Facts
+        rows={[
+          ["Address", <code key="u">{external.url}</code>],
+          ["Flavor", flavor],
+          ["Its answer", external.answer ? <code key="a">{external.answer}</code> : "the whole body"],
+          ["Within", `${(external.timeout_ms ?? 1000).toLocaleString("en-US")} ms a row`],
+          ["Token", external.token_env && <code key="e">${external.token_env}</code>],
+          [
+            "Asked as",
+            training_set ? (
+              <VersionLink key="t" name={training_set.name} number={training_set.number} />
+            ) : (
+              "no training set says what is asked: it answers, and nothing can be tried beside it"
+            ),
+          ],
+        ]}
+      />
+    </Panel>
+  );
 }
 
 /** What the gate found. A refit was not judged itself: its verdict is that of the version which it is the refit of. */

@@ -115,6 +115,11 @@ function Shown({ status, minutes, open }: { status: Schemas["EndpointStatus"]; m
             </span>
           </div>
         )}
+        {route.document.external && (
+          <p className="second">
+            {endpoint.model}@{endpoint.number} is the existing system at <code>{route.document.external.url}</code>, asked row by row.
+          </p>
+        )}
         <div className="row second" style={{ marginTop: open ? 0 : 10 }}>
           {present(status.processes).map((process) => (
             <span key={process.process} className="row" title={process.message || process.url}>

@@ -69,13 +69,25 @@ function Explained({ of }: { of: Schemas["Explanation"] }) {
               ])}
             />
           </Panel>
-          <Panel title="What did the model see?" said={`${of.features.length} features`} flush>
-            <FeaturesSeen features={of.features} />
-          </Panel>
+          {externalOf(of) ? (
+            <Panel title="What did the model see?">
+              <p>What was asked; what it makes of that is known to the existing system alone.</p>
+            </Panel>
+          ) : (
+            <Panel title="What did the model see?" said={`${of.features.length} features`} flush>
+              <FeaturesSeen features={of.features} />
+            </Panel>
+          )}
         </div>
       </div>
     </>
   );
+}
+
+/** The existing system that gave the answer, where it was one. */
+function externalOf({ answer, route }: Schemas["Explanation"]) {
+  const tried = route.candidate?.document;
+  return (tried?.number === answer.number ? tried : route.document).external;
 }
 
 /** At most so many rows of a view are told: those that came last. */
@@ -142,7 +154,8 @@ function Walk({ of }: { of: Schemas["Explanation"] }) {
       </li>
       <li>
         <h3>Model</h3>
-        <VersionLink name={model.name} number={model.number} />, new because of <Linked text={model.why} />
+        <VersionLink name={model.name} number={model.number} />, {externalOf(of) ? "" : "new because of "}
+        <Linked text={model.why} />
       </li>
       {of.verdicts.map((verdict) => (
         <li key={`${verdict.gate}${verdict.at}`}>
@@ -182,7 +195,7 @@ function Walk({ of }: { of: Schemas["Explanation"] }) {
             source snapshot <code title={of.source}>{shortDigest(of.source)}</code>
           </>
         ) : (
-          <span className="third">no source snapshot</span>
+          <span className="third">{externalOf(of) ? "of its owners" : "no source snapshot"}</span>
         )}
         {of.git_commit && (
           <>
