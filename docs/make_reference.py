@@ -278,7 +278,7 @@ nothing for the row, `features` the version of each view, and `epoch` the route 
 ```
 
 An error says what to mend: 400 for a row that is wrong, 404 for an endpoint that is not served here, 413 for too much at once, 422 for a feature outside
-of its declared bounds, 503 while the process can't answer.
+of its declared bounds, 503 while the process can't answer, 502 and 504 where the existing system that it stands in front of doesn't.
 
 ```json
 {"error": {"code": "invalid", "message": "row 0: 'line' is missing; a row names trip, starts, line", "details": {"row": 0, "field": "line"}}}

@@ -36,7 +36,7 @@ FIELDS = (RequestField("at", "Datetime(time_unit='us', time_zone='UTC')", requir
 
 
 def the_document(system: ExistingSystem, **changed: Any) -> RouteDocument:
-    external = ExternalSystem(system.url, **({"answer": ANSWER, "timeout_ms": 300} | changed))
+    external = ExternalSystem(system.url, **({"answer": ANSWER, "timeout_ms": 5_000} | changed))
     return RouteDocument("late", "late", 1, "", (), FIELDS, key=("at",), time="at", external=external)
 
 
@@ -108,7 +108,7 @@ def test_the_endpoint_answers_what_the_existing_system_answers_and_logs_it_as_a_
 
 
 def test_connections_are_kept_and_few_however_many_rows_there_are(front: Front, client: httpx.Client, system: ExistingSystem) -> None:
-    front.live["late"] = in_front_of(system, timeout_ms=5_000)
+    front.live["late"] = in_front_of(system)
     system.mode = "a while"
     assert ask(client, *[ROW] * 200).status_code == 200
     assert system.most_at_once == 8 and system.connections == 8
@@ -175,15 +175,13 @@ FAILURES = [
 def test_a_failure_is_said_and_logged_and_the_next_answer_is_right(
     front: Front, client: httpx.Client, system: ExistingSystem, tmp_path: Path, mode: str, status: int, says: str
 ) -> None:
-    front.live["late"] = in_front_of(system, a_candidate(guard=GuardDefinition(errors=0.01)))
+    limit = 300 if status == 504 else 5_000
+    front.live["late"] = in_front_of(system, a_candidate(guard=GuardDefinition(errors=0.01)), timeout_ms=limit)
     system.mode = mode
     failed = ask(client, ROW)
     error = failed.json()["error"]
     assert failed.status_code == status
-    assert (
-        error["message"]
-        == f"late@1, the existing system at 127.0.0.1:{system.port}, gave no answer: {error['message'].partition('gave no answer: ')[2]}"
-    )
+    assert f"late@1, the existing system at 127.0.0.1:{system.port}, gave no answer: " in error["message"]
     assert says in error["message"]
     assert len(system.asked) == 1, "neither asked again nor elsewhere"
     (logged,) = records(tmp_path)
@@ -208,8 +206,9 @@ def test_a_system_that_is_down_is_not_asked_row_by_row_and_answers_again_when_it
     assert "can't be reached" in ask(client, ROW).text
     system.come_back()
     assert ask(client, ROW).status_code == 200
+    front.live["slow"] = in_front_of(system, timeout_ms=300)
     system.mode, system.asked = "hanging", []
-    assert ask(client, *[ROW] * 64).status_code == 504
+    assert ask(client, *[ROW] * 64, endpoint="slow").status_code == 504
     assert len(system.asked) == 8, "those that were on their way when the first of them failed"
 
 
@@ -225,6 +224,13 @@ def test_a_refused_row_says_nothing_about_the_others(front: Front, system: Exist
 
     replies = asyncio.run(run())
     assert [one.probability for one in replies] == [ExistingSystem.score({"a": 1.0}), None, ExistingSystem.score({"a": 2.0})]
+
+
+def test_a_failure_names_the_row_of_the_whole_request(front: Front, client: httpx.Client, system: ExistingSystem) -> None:
+    front.live["late"] = in_front_of(system)
+    system.mode = "picky"
+    error = ask(client, *[ROW] * 70, ROW | {"a": 13}, *[ROW] * 5).json()["error"]
+    assert error["message"].startswith("row 70: late@1, the existing system at") and error["details"]["row"] == 70
 
 
 def test_other_endpoints_of_the_process_answer_while_it_hangs(front: Front, client: httpx.Client, system: ExistingSystem) -> None:

@@ -113,7 +113,7 @@ def test_nothing_is_lost_from_the_log_while_it_dies_and_comes_back(sqlite_backen
     waited = sum(1 for one in found if one.error is None) - answered
     assert 0 <= waited <= 1, "one more may have been asked while the process was waited for"
     assert sum(1 for one in found if one.error is not None) == 20
-    assert all(one.error is None or one.error.startswith("external_failed: late@1, the existing system at") for one in found)
+    assert all(one.error is None or "late@1, the existing system at" in one.error for one in found)
 
 
 def test_a_route_whose_token_is_not_there_changes_nothing_and_says_so(

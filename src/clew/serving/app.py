@@ -84,6 +84,14 @@ class _Said:
         return 0 if isinstance(self.by, LiveExternal) else self.latency_us
 
 
+def _counted_from(error: ExternalFailed, first: int) -> ExternalFailed:
+    """What was raised of a row of a part of a request, for the whole; where the system itself is down, it is no row's failure."""
+    if "row" not in error.details:
+        return error
+    row = first + int(error.details["row"])
+    return type(error)(f"row {row}: {error.message}", **error.details | {"row": row})
+
+
 async def _by_champion(live: LiveRoute, rows: Sequence[dict[str, Any]]) -> list[_Said]:
     champion = live.champion
     if isinstance(champion, LiveExternal):
@@ -142,6 +150,8 @@ class Front:
                     answers = await self._beside(live, tried, part)
             except (OutOfBounds, MissingFeature) as error:  # by the champion; a candidate that refuses a row raises nothing
                 raise counted_from(error, start) from error
+            except ExternalFailed as error:
+                raise _counted_from(error, start) from error
             latency_us = (time.perf_counter_ns() - began) // 1_000
             at = time.time_ns() // 1_000
             identifiers = self._append([

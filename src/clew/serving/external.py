@@ -22,7 +22,7 @@ from clew.serving.schema import RouteDocument
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["LiveExternal", "Reply", "probability_in"]
+__all__ = ["LiveExternal", "Reply", "probability_in", "warm_up"]
 
 _CONNECTIONS = 32
 _ROWS_AT_ONCE = 8
@@ -31,6 +31,13 @@ _MOST_BYTES = 1 << 20
 _KEPT_OPEN_SECONDS = 1.5
 """Less than services keep an idle connection (2 to 5 s are common): it is we who end it, so that no row is sent into one half closed."""
 _encoder = msgspec.json.Encoder()
+
+
+def warm_up() -> None:
+    """Import what a first request loads, so that no row pays for it and no loop waits. Not to be called on an event loop."""
+    import anyio
+
+    anyio.run(anyio.sleep, 0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,10 @@ class LiveExternal:
         return []
 
     async def ask(self, rows: Sequence[dict[str, Any]]) -> list[Reply]:
-        """A reply for each row, in order. Once the system could not be reached, or was too slow, the rest of them are not sent at all."""
+        """A reply for each row, in order; the failure of one names it as ``row``, and rows count from 0.
+
+        Once the system could not be reached, or was too slow, the rest of them are not sent at all, and no row is named.
+        """
         replies: list[Reply | None] = [None] * len(rows)
         waiting = iter(enumerate(rows))
         down: ExternalFailed | None = None
@@ -81,7 +91,7 @@ class LiveExternal:
                     probability, failed = None, error.failed
                     down = error.failed
                 except ExternalFailed as error:
-                    probability, failed = None, error
+                    probability, failed = None, type(error)(error.message, **error.details, row=place)
                 replies[place] = Reply(probability, (time.perf_counter_ns() - began) // 1_000, failed)
 
         with self._opened() as client:

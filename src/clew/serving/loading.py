@@ -14,6 +14,7 @@ import msgspec
 
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import ClewError, Unavailable
+from clew.serving import external
 from clew.serving.external import LiveExternal
 from clew.serving.runtime import DirectSource, LiveModel, LiveRoute
 from clew.serving.schema import Candidate, Route, RouteDocument
@@ -99,6 +100,7 @@ def load(route: Route, kept: Kept, settings: Settings, project: str, backend: "B
 
 def _load(document: RouteDocument, kept: Kept, settings: Settings, project: str, backend: "Backend | None") -> LiveModel | LiveExternal:
     if document.external is not None:  # whether it is up shows when it is asked: a process starts before what it stands in front of
+        external.warm_up()
         return LiveExternal(document)
     from clew.registry.runtime import load_onnx
 
