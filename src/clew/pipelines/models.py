@@ -330,7 +330,11 @@ class ModelBuild:
         against = self._against(candidate, moves)
         unasked = None if against is None else against.details.external
         if against is None or unasked is not None:
-            note = "" if against is None or unasked is None else _unasked(against.version, unasked)
+            note = (
+                ""
+                if against is None or unasked is None
+                else _unasked(against.version, unasked, answers=against.version.number == moves[0].number)
+            )
             return self._judge(asked, candidate, None, note) and passed
         return self._judge(asked, candidate, self._candidate(against, candidate)) and passed
 
@@ -386,12 +390,11 @@ class ModelBuild:
         return None
 
 
-def _unasked(version: AssetVersion, external: ExternalSystem) -> str:
-    """Behind the reason of a verdict that compares with nothing, though a champion answers."""
-    return (
-        f"; the champion {version.ref} is the existing system at {external.host}, which can't be asked about the past: the rollout compares "
-        "the two on the same requests"
-    )
+def _unasked(version: AssetVersion, external: ExternalSystem, *, answers: bool) -> str:
+    """Behind the reason of a verdict that compares with nothing, though there is a champion; one that ``answers``, or did before this one."""
+    who = f"the champion {version.ref}" if answers else f"the champion before it, {version.ref},"
+    rollout = ": the rollout compares the two on the same requests" if answers else ""
+    return f"; {who} is the existing system at {external.host}, which can't be asked about the past{rollout}"
 
 
 def _place(trial: Trial) -> int:
