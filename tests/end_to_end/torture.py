@@ -22,6 +22,7 @@ from clew.errors import ClewError, Conflict, NotFound
 from clew.testing.server import LiveServer, live_server
 
 _SHIPPING_SECONDS = 30
+_STARTING_SECONDS = 30
 
 SCRIPT = """
 import sys
@@ -66,7 +67,10 @@ def log_and_die(server: LiveServer, told: Acknowledged, chance: random.Random) -
     environ = {**os.environ, "CLEW_PROJECT": server.project}
     with (server.root / "script.out").open("w+") as output:
         process = subprocess.Popen([sys.executable, "-c", SCRIPT], cwd=server.root, env=environ, stdout=output, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(1.0, 2.5))
+        end = time.monotonic() + _STARTING_SECONDS
+        while not os.fstat(output.fileno()).st_size and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)  # a busy machine takes long to start a script, and one that was killed before its first word shows nothing
+        time.sleep(chance.uniform(0.1, 1.5))
         process.kill()
         process.wait()
         output.seek(0)

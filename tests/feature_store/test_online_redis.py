@@ -373,7 +373,7 @@ def test_a_user_with_the_rights_that_are_asked_for_can_do_everything(server: Red
 def test_without_the_client_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(MissingDependency, match=r"pip install 'clew-ml\[redis\]'"):
-        open_store("redis://127.0.0.1:1/0")
+        open_store("redis://127.0.0.1:1/7")  # an address that no other test has opened
 
 
 def test_the_doctor_says_what_the_store_answers(server: RedisServer, tmp_path: Path) -> None:
