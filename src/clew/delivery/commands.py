@@ -135,7 +135,10 @@ def propose(
     files: Annotated[list[Path] | None, typer.Option("--file", "-f", help="A file with definitions; [tool.clew] files else.")] = None,
     roll_out: Annotated[bool, typer.Option(help="Send what the gate lets through on its way behind the model's endpoints.")] = True,
 ) -> None:
-    """Build a candidate by a changed recipe, which must be better, and leave the definitions as they are."""
+    """Build a candidate by a changed recipe, which must be better, and leave the definitions as they are.
+
+    One that the gate rejects ends it with 0: a verdict is no failure of the command. CI asks `--json` for the `state`.
+    """
     from clew.sdk import verbs
     from clew.sdk.files import load_files
 

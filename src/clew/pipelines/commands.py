@@ -49,7 +49,10 @@ def build(
     executor: Annotated[str, typer.Option(help="processes, in_process or ray.")] = "processes",
     workers: Annotated[int | None, typer.Option(help="How many workers; one for each core where it is left out.")] = None,
 ) -> None:
-    """Build everything stale upstream of an asset, in parallel, cached."""
+    """Build everything stale upstream of an asset, in parallel, cached.
+
+    A model's version that its gate rejects ends it with 0: a verdict is no failure of the command. CI asks `--json` for the `state`.
+    """
     load_files(current().settings, files or ())
     version = verbs.build(asset, executor=executor, workers=workers, progress=_Lines())
     console.show(version, lambda: f"{version.ref} is {version.state}: {version.state_reason or version.why}")
