@@ -1,5 +1,6 @@
 """From a file through the user's function into a version."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import clew
 from clew.backend import LocalBackend
 from clew.errors import Invalid, NotFound, Refused
-from clew.sdk.ingest import ingest, ingest_file
+from clew.sdk.ingest import ingest, ingest_file, ingest_frame
 
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)
 MADE: dict[str, Any] = {
@@ -54,6 +55,17 @@ def test_a_file_of_naive_times_is_read_in_the_declared_zone(local_backend: Local
     assert version.scan().collect()["at"].dt.convert_time_zone("UTC").dt.hour().to_list() == [7]
     assert clew.get("numbers@1").collect().height == 1
     assert version.number == 1
+
+
+def test_a_zone_that_changed_is_refused_naming_the_file_of_the_rule(sqlite_backend: LocalBackend, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,at\n1,2013-07-01 09:00\n")
+    ingest(sqlite_backend, numbers, tmp_path / "a.csv")
+    moved = replace(numbers.definition, zone="America/New_York")
+    rows = numbers.function(tmp_path / "a.csv").collect()
+    with pytest.raises(Refused, match=r"must be in the zone Europe/Berlin(.|\n)*expectations/numbers\.toml .* edit it"):
+        ingest_frame(sqlite_backend, moved, rows, replace=True)
+    (sqlite_backend.settings.root / "expectations" / "numbers.toml").unlink()
+    assert ingest_frame(sqlite_backend, moved, rows, replace=True).growth.new
 
 
 def test_a_row_alone_is_appended_as_a_list_of_rows_and_a_frame_are(local_backend: LocalBackend, tmp_path: Path) -> None:

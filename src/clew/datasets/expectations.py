@@ -4,7 +4,7 @@ A broken rule is a ``Violation`` that names the column, the rule, and the rows; 
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -68,13 +68,19 @@ class Violation:
         return f"{self.column}: {self.rule}; broken in {places}{more}"
 
 
-def refuse(dataset: str, source: str, violations: list[Violation]) -> None:
-    """Raise ``Refused`` naming every violation, or return when there is none."""
+def refuse(dataset: str, source: str, violations: list[Violation], unexpected: Sequence[Violation] = ()) -> None:
+    """Raise ``Refused`` naming every violation, or return when there is none.
+
+    ``unexpected`` are those of the dataset's file of expectations, which is then named as the place to change them.
+    """
+    violations = [*violations, *unexpected]
     if not violations:
         return
     where = f" from {source}" if source else ""
     listed = "\n".join(f"  {violation}" for violation in violations)
     broken = "a rule" if len(violations) == 1 else f"{len(violations)} rules"
+    if unexpected:
+        listed += f"\nexpectations/{dataset}.toml holds what is expected; edit it where that is no longer right"
     raise Refused(
         f"the rows{where} break {broken} of {dataset}; nothing of them is stored\n{listed}",
         dataset=dataset,

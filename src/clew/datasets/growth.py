@@ -138,10 +138,8 @@ def _replace(context: Context, arrival: Arrival, ground: _Ground, fence: Fence) 
 
 
 def _expect(arrival: Arrival, frame: "pl.DataFrame") -> None:
-    broken = check_bounds(frame, arrival.definition.bounds)
-    if arrival.expectations is not None:
-        broken += check(frame, arrival.expectations)
-    refuse(arrival.definition.name, arrival.source, broken)
+    unexpected = check(frame, arrival.expectations) if arrival.expectations is not None else []
+    refuse(arrival.definition.name, arrival.source, check_bounds(frame, arrival.definition.bounds), unexpected)
 
 
 def _same_declaration(latest: AssetVersion | None, arrival: Arrival) -> bool:

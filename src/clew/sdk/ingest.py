@@ -70,7 +70,7 @@ def ingest_frame(
     rows = prepare(frame, definition, source)
     if not replace and (latest := _latest(backend, name)) is not None:
         rows = conform(rows, service.details_of(latest).columns, name, source)
-    refuse(name, source, [*check_bounds(rows, definition.bounds), *(check(rows, rules) if rules is not None else [])])
+    refuse(name, source, check_bounds(rows, definition.bounds), check(rows, rules) if rules is not None else [])
     growth = backend.call(
         service.commit_ingest,
         name,
