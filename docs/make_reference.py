@@ -192,6 +192,8 @@ def commands_page() -> str:
     for name, (_, summary) in COMMANDS.items():
         command = group.get_command(None, name)
         parts.append(f"## `clew {name}`\n\n{summary}\n")
+        if more := (command.help or "").partition("\n\n")[2]:
+            parts.append(f"{more}\n")
         commands = getattr(command, "commands", None)
         if commands is None:
             parts += [*_parameters(command), ""]
