@@ -96,6 +96,45 @@ def test_a_label_that_comes_too_late_is_none(airline: Airline) -> None:
     assert (rows["landed"] - rows["departs"]).max() <= timedelta(hours=1)  # type: ignore[operator]
 
 
+def test_labels_known_before_their_own_row_are_refused(airline: Airline) -> None:
+    airline.build()
+    landed = landing_rows(airline.frame.filter(pl.col("landed").dt.epoch("us") < int(airline.border.timestamp() * 1e6)))
+    early = replace(LANDINGS, name="early_landings")
+    airline.ingest(early, landed.with_columns(pl.col("landed") - pl.duration(hours=9)))
+    with pytest.raises(
+        Refused, match=r"\d+ of \d+ labels of early were known before .* by 7\.\d+ h, .* zone .* schedule and of early_landings"
+    ):
+        airline.assemble(replace(TRAINING, name="early", label_dataset="early_landings"))
+
+
+@pytest.mark.parametrize(("count", "refused"), [(1, False), (10, True)])
+def test_a_few_early_labels_are_kept_and_one_at_the_rows_time_is_none(airline: Airline, count: int, refused: bool) -> None:
+    airline.build()
+    landed = landing_rows(airline.frame.filter(pl.col("landed").dt.epoch("us") < int(airline.border.timestamp() * 1e6)))
+    place = pl.int_range(pl.len())
+    moved = landed.with_columns(
+        pl.when(place < count).then(pl.col("departs") - pl.duration(minutes=1))
+        .when(place < 100).then(pl.col("departs")).otherwise(pl.col("landed")).alias("landed")
+    )  # fmt: skip
+    airline.ingest(replace(LANDINGS, name="moved"), moved)
+    definition = replace(TRAINING, name="few", label_dataset="moved")
+    if refused:
+        with pytest.raises(Refused, match=f"^{count} of "):
+            airline.assemble(definition)
+    else:
+        rows = scan_version(airline.backend, "few", airline.assemble(definition).number).collect()
+        assert landed["flight"][0] in rows["flight"]
+
+
+def test_labels_that_all_come_late_are_counted(airline: Airline) -> None:
+    airline.build()
+    with pytest.raises(
+        Refused,
+        match=r"matured: \d+ labels are there and come later than label_within='1m', in the median .* h after the row; is the zone of landings",
+    ):
+        airline.assemble(replace(TRAINING, name="late", label_within="1m"))
+
+
 def test_the_holdout_begins_with_a_block_and_is_never_trained_on(airline: Airline) -> None:
     version = airline.build()
     details = training_set_details(version)

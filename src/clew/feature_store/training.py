@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["assemble", "preview"]
 
 _NO_PIN = TablePin("", 0, 0, 0)
+_MOST_EARLY = 0.01  # a few early labels are a feed's blemish; more is a clock or a column that is wrong
+_UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000))
 Inputs = Mapping[str, VersionRef]
 
 
@@ -45,6 +47,8 @@ class _Rows:
     time: str
     unlabelled: int
     cut_off: int
+    late: "pl.Series"
+    """How long after its row each label came that is none because it came too late, in microseconds."""
 
 
 def assemble(
@@ -66,9 +70,7 @@ def assemble(
     views = _used_views(backend, definition, find)
     rows = _labelled(backend, definition, spine, label)
     if not rows.frame.height:
-        raise Refused(
-            f"{definition.name} has no row whose label has matured: ingest more of {definition.label_dataset}, or shorten label_within"
-        )
+        raise Refused(f"{definition.name} has no row whose label has matured: {_why_none(definition, rows.late)}")
     frame, details = _with_features(backend, definition, rows, views, dict(functions or {}), spine.ref, label.ref, _within_bounds(rows))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "training_set.parquet"
@@ -174,9 +176,41 @@ def _labelled(backend: Backend, definition: TrainingSetDefinition, spine: AssetV
     joined = mature.join(labels, on=list(of_label.key), how="left", maintain_order="left")
     if joined.height != mature.height:
         raise Refused(f"{label.ref} has several rows of one key ({', '.join(of_label.key)}), so a label could not be told")
-    in_time = (pl.col("_came") - time <= within) if came else pl.lit(value=True)
-    kept = joined.filter(pl.col("_label").is_not_null() & in_time)
-    return _Rows(kept.drop("_came"), about, about.time, joined.height - kept.height, cut_off)
+    labelled = joined.filter(pl.col("_label").is_not_null())
+    # Null where the label's dataset has no time: such a label is neither early nor late.
+    after = labelled.select(pl.col("_came") - time).to_series()
+    is_late = (after > within).fill_null(value=bool(came))
+    kept = labelled.filter(~is_late)
+    _refuse_early(definition, after.filter(~is_late))
+    return _Rows(kept.drop("_came"), about, about.time, joined.height - kept.height, cut_off, after.filter(is_late))
+
+
+def _refuse_early(definition: TrainingSetDefinition, after: "pl.Series") -> None:
+    """Raise ``Refused`` where labels were known before their own row: they are no outcome of it, and its features may hold them."""
+    early = after.filter(after < 0)
+    if len(early) <= _MOST_EARLY * len(after):
+        return
+    raise Refused(
+        f"{len(early):,} of {len(after):,} labels of {definition.name} were known before the time of their own row, in the median by "
+        f"{_span(-early)}, so they are no outcome of it: look at the zone and the time column (time=, known=) of {definition.spine} and of "
+        f"{definition.label_dataset}",
+        early=len(early), labelled=len(after),
+    )  # fmt: skip
+
+
+def _why_none(definition: TrainingSetDefinition, late: "pl.Series") -> str:
+    name, within = definition.label_dataset, definition.label_within
+    if not len(late):
+        return f"ingest more of {name}, or shorten label_within"
+    there = "1 label is there and comes" if len(late) == 1 else f"{len(late):,} labels are there and come"
+    return f"{there} later than label_within={within!r}, in the median {_span(late)} after the row; is the zone of {name} right, or label_within too short?"
+
+
+def _span(micros: "pl.Series") -> str:
+    """The median in the largest unit that it fills: ``4.9 h``."""
+    middle = float(str(micros.median()))
+    unit, size = next((one for one in _UNITS if middle >= one[1]), _UNITS[-1])
+    return f"{middle / size:.3g} {unit}"
 
 
 def _with_features(
