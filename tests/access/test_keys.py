@@ -219,3 +219,37 @@ def test_a_key_is_forgotten_after_a_day_unless_its_work_goes_on(backend: LocalBa
         assert set(connection.scalars(sa.select(idempotency_keys.c.key))) == {"k", "new"}
     assert run(backend, slow, "new") == answered
     assert run(backend, slow, "old-0") == slow.calls, "it acts anew"
+
+
+def test_an_answer_is_kept_for_a_day_from_when_it_was_given(backend: LocalBackend, slow: Slow) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run, backend, slow)
+        assert slow.entered.wait(30)
+        with backend.database.write() as connection:
+            connection.execute(sa.update(idempotency_keys).values(at=wall_now() - timedelta(days=2)))
+        slow.go.set()
+        assert first.result(60) == 1
+    assert keys.forget_old(backend.context("test")) == 0
+    assert run(backend, slow) == 1
+
+
+def test_one_key_that_cannot_be_renewed_costs_no_other_its_lease(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_BEAT_SECONDS", 0.01)
+    renewal = keys._Renewal()
+    renewed = threading.Event()
+
+    class Broken:
+        def run_write(self, write: object) -> None:
+            raise OSError("a defect")
+
+    class Well:
+        def run_write(self, write: object) -> None:
+            renewed.set()
+
+    renewal.begin(Broken(), "a", "holder")  # type: ignore[arg-type]  # all that a renewal asks of a context
+    renewal.begin(Well(), "b", "holder")  # type: ignore[arg-type]
+    assert renewed.wait(30)
+    renewed.clear()
+    assert renewed.wait(30)
+    renewal.end("a", "holder")
+    renewal.end("b", "holder")

@@ -56,6 +56,8 @@ def test_the_same_again_is_the_same_version_and_another_word_of_it_another(backe
         ("http://[::1/", "is no address"), ("http://scorer/#part", "behind #"),
         ("http://me:s3cr3t@scorer/score", "holds a user or a password"), ("http://s3cr3t@scorer/score", "holds a user or a password"),
         ("https://scorer/score?api_key=s3cr3t", "holds 'api_key'"), ("https://scorer/score?v=1&access_token=s3cr3t", "holds 'access_token'"),
+        ("https://scorer/score?sas=s3cr3t", "holds 'sas'"), ("https://scorer/score;token=s3cr3t", "holds 'token'"),
+        ("https://scorer/score?secret-s3cr3t", "holds a parameter"), ("http://me:s3cr3t@scorer:99999/", "is no address"),
     ],
 )  # fmt: skip
 def test_an_address_that_is_none_or_holds_a_secret_is_refused_and_not_repeated(sqlite_backend: LocalBackend, url: str, says: str) -> None:

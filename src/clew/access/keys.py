@@ -83,8 +83,8 @@ def take(context: Context, operation: Operation, values: dict[str, Any], key: st
 @contextmanager
 def held(context: Context, key: str, holder: str) -> Iterator[None]:
     """Renew the lease of a taken key for the length of the block, and give the key back when the block raises."""
-    _renewal.begin(context, key, holder)
     try:
+        _renewal.begin(context, key, holder)
         yield
     except BaseException:
         ours = sa.delete(idempotency_keys).where(idempotency_keys.c.key == key, idempotency_keys.c.holder == holder)
@@ -101,16 +101,20 @@ class _Renewal:
     """One thread renews the leases of all keys that this process holds: most are held for milliseconds, in which no thread would start."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """In a fork too: it has no such thread, and its parent's keys are not its own."""
         self._held: dict[tuple[str, str], Context] = {}
         self._lock = threading.Lock()
-        self._runs_in = 0  # the process, since a fork has no such thread
+        self._runs = False
 
     def begin(self, context: Context, key: str, holder: str) -> None:
         with self._lock:
             self._held[key, holder] = context
-            if self._runs_in != os.getpid():
-                self._runs_in = os.getpid()
+            if not self._runs:
                 threading.Thread(target=self._run, name="clew-keys", daemon=True).start()
+                self._runs = True
 
     def end(self, key: str, holder: str) -> None:
         with self._lock:
@@ -122,7 +126,7 @@ class _Renewal:
             with self._lock:
                 held = list(self._held.items())
                 if not held:
-                    self._runs_in = 0
+                    self._runs = False
                     return
             for (key, holder), context in held:
                 self._renew(context, key, holder)
@@ -135,16 +139,19 @@ class _Renewal:
             return
         try:
             context.run_write(write)
-        except (ClewError, sa.exc.SQLAlchemyError) as error:  # the lease outlasts three missed beats
+        except Exception as error:  # the lease outlasts three missed beats, and no other key must miss one
             _log.warning("the key %s could not be renewed: %s", key, error)
 
 
 _renewal = _Renewal()
 
 
+os.register_at_fork(after_in_child=_renewal.begin_anew)
+
+
 def keep_taken(context: Context, key: str, holder: str, result: Any) -> None:
     """Keep the response of a staged operation with the key that it took."""
-    context.db.execute(_mine(key, holder).values(response=msgspec.json.encode(result), holder=None, expires_at=None))
+    context.db.execute(_mine(key, holder).values(response=msgspec.json.encode(result), holder=None, expires_at=None, at=wall_now()))
 
 
 def forget_old(context: Context) -> int:

@@ -5,6 +5,7 @@ Builds run the user's code, which no server does: they are jobs, and time waits 
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from clew.storage.events import emit
 
 __all__ = ["advance", "overdue", "reconcile"]
 
+_log = logging.getLogger("clew.delivery")
 _MOST_COUNTED = 100
 _ORDER = {"rollout": 0, "look": 1, "cron": 2}
 _OVERDUE = timedelta(minutes=1)
@@ -243,8 +245,12 @@ def _look(context: Context, name: str) -> datetime | None:
         look(context, name)
     except (Conflict, Unavailable):  # it passes: the same look is made again
         raise
-    except ClewError as error:  # one monitor that can't look must not hold up the project; what it owes it looks at the next time
-        reason = error.message
+    except Exception as error:  # one monitor that can't look must not hold up the project; what it owes it looks at the next time
+        if not isinstance(error, ClewError):
+            _log.exception("the monitor %s of %s could not look", name, context.project)
+        reason = (
+            error.message if isinstance(error, ClewError) else f"a defect of Clew's, {type(error).__name__}; the server's log says where"
+        )
         context.run_write(lambda inside: emit(inside, "monitor.failed", name, {"reason": reason}))
 
     def listen(inside: Context) -> datetime:

@@ -52,6 +52,10 @@ _EARLIER_WINDOWS = 3
 _MOST_REPORTS = 20
 
 
+_FIRST_ANSWERS = 100
+"""Fewer answers in a week give no bins to hold later ones against."""
+
+
 @dataclass(frozen=True)
 class _Ground:
     """What all kinds of look at one tenure share."""
@@ -87,10 +91,10 @@ class _Ground:
         return reference_of(self.context, self.tenure.document, self.training)
 
     def _of_first_week(self) -> Reference:
-        """What an existing system is held against: its own answers in the first week in which it gave some."""
+        """What an existing system is held against: its own answers in the first week in which it gave enough of them."""
         weeks = spans(first_whole_day(self.tenure.since, self.zone), 7, self.until, self.zone)
         answered = (self.answers(week.start, week.end)["score"].to_numpy() for week in weeks)
-        return of_first_answers(next((scores for scores in answered if len(scores)), np.empty(0)).astype(np.float64))
+        return of_first_answers(next((scores for scores in answered if len(scores) >= _FIRST_ANSWERS), np.empty(0)).astype(np.float64))
 
     def answers(self, start: datetime, end: datetime) -> "pl.DataFrame":
         assert self.definition.endpoint is not None  # a monitor of a dataset has no tenures
@@ -261,7 +265,8 @@ def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding
         why = f"{ground.tenure.version} was registered without a training set, so there is nothing to compare with"
         return [not_enough("drift", span, why) for span in owed]
     reference = ground.reference()
-    kept = [ground.seen.profiles.get((ground.tenure.version, span.end)) for span in weeks]
+    settled = ground.tenure.document.external is None  # the first answers of an existing system may still come: its weeks are counted anew
+    kept = [ground.seen.profiles.get((ground.tenure.version, span.end)) if settled else None for span in weeks]
     profiles = [None if body is None or span in owed else restored(body, reference.profile) for body, span in zip(kept, weeks, strict=True)]
     fresh = [place for place, one in enumerate(profiles) if one is None]
     answers = ground.answers(weeks[fresh[0]].start, weeks[fresh[-1]].end)
@@ -283,7 +288,7 @@ def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding
                     reference.impacts,
                     rate=ground.definition.rate,
                     of=reference.views,
-                    window=windows[place],
+                    window=windows[place] if settled else None,
                     source=ground.tenure.version,
                 )
             )

@@ -17,7 +17,7 @@ __all__ = ["FLAVOR", "checked", "details_of", "question"]
 FLAVOR = "http"
 _LONGEST_MS = 60_000
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"key|token|secret|passw|credential|^sig|^code$|^auth", re.IGNORECASE)
+_SECRET = re.compile(r"key|token|secret|pass|^pwd?$|credential|bearer|jwt|^sas$|access|^sig|^code$|^auth", re.IGNORECASE)
 _OURS = "CLEW_"
 
 
@@ -43,15 +43,18 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise Invalid(f"{url[:200]!r} is no address: {error}") from error
+        shown = "the address, which holds a user or a password," if "@" in url else f"{url[:200]!r}"
+        raise Invalid(f"{shown} is no address; write it whole, such as 'http://scoring.internal:9000/score'") from error
     if parts.username is not None or parts.password is not None:  # said without the address, which holds it
         raise Invalid("the address holds a user or a password, and it would stand in records: take it out, and name token_env=")
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f\x7f\\]", url):
         raise Invalid(f"{url[:200]!r} is no address of a service; write it whole, such as 'http://scoring.internal:9000/score'")
     _check_as_sent(url)
-    secret = next((name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if _SECRET.search(name)), None)
+    named = parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True) + parse_qsl(parts.path.partition(";")[2].replace(";", "&"))
+    secret = next(((name, value) for name, value in named if _SECRET.search(name)), None)
     if secret is not None:
-        raise Invalid(f"the address holds {secret!r}, and it would stand in records: take it out, and name token_env=")
+        shown = repr(secret[0]) if secret[1] else "a parameter that is named like a secret"  # without a value the name may be the secret
+        raise Invalid(f"the address holds {shown}, and it would stand in records: take it out, and name token_env=")
     if parts.fragment:
         raise Invalid(f"{url[:200]!r} has a part behind #, which is never sent; leave it out")
 
