@@ -8,10 +8,12 @@ from declaring import START, declare
 
 import clew
 from clew import backend as backends
-from clew.access.service import get_project
+from clew.access.service import get_project, list_events
 from clew.backend import LocalBackend
-from clew.definitions import Condition, FunctionRef, ModelDefinition, TriggerDefinition
+from clew.definitions import Condition, FunctionRef, ModelDefinition, MonitorDefinition, TriggerDefinition
+from clew.delivery import scheduling
 from clew.delivery import service as delivery
+from clew.errors import Invalid
 from clew.sdk import replays
 from clew.storage.schema import jobs
 
@@ -63,3 +65,22 @@ def test_a_build_that_no_server_takes_up_is_said_while_time_stands_still(
     monkeypatch.setattr("time.sleep", end)
     clock.advance(due)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("error", [Invalid("its reference is gone"), ValueError("a defect")])
+def test_a_monitor_that_cannot_look_holds_up_no_time_and_says_so(
+    project: LocalBackend, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(context: object, name: str) -> None:
+        raise error
+
+    declare(project, MonitorDefinition("quality", "late"))
+    monkeypatch.setattr(scheduling, "look", fail)
+    to = START + timedelta(days=3)
+    moved = project.call(delivery.advance_clock, to)
+    assert (moved.event_time, moved.waiting) == (to, ())
+    said = [one.body["reason"] for one in project.call(list_events, limit=1_000).items if one.kind == "monitor.failed"]
+    assert said
+    assert set(said) == {
+        "its reference is gone" if isinstance(error, Invalid) else "a defect of Clew's, ValueError; the server's log says where"
+    }
