@@ -6,7 +6,6 @@ Nothing here is a fake. PostgreSQL is started once a session from Debian's progr
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import sqlalchemy as sa
 
 from clew import backend as backends
 from clew.backend import LocalBackend
+from clew.ports import free_port
 from clew.sdk import declarations
 from clew.settings import Settings, load_settings
 from clew.testing.server import LiveServer
@@ -36,12 +36,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"skipped, where nothing may be: {report.longrepr}"
     return report
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(autouse=True)

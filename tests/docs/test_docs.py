@@ -10,7 +10,6 @@ import importlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import httpx
 import pytest
 
 import clew
+from clew.ports import free_port
 
 PACKAGE = Path(clew.__file__).parent
 ROOT = PACKAGE.parents[1]
@@ -45,7 +45,7 @@ def test_examples_in_docstrings_are_true(path: str) -> None:
 def test_a_tutorial_works_from_its_first_line_to_its_last(tutorial: Path, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
-    api, serving = free_ports()
+    api, serving = free_port(), free_port()
     with ExitStack() as until_the_end:
         for language, title, background, shown in _FENCE.findall(tutorial.read_text()):
             code = shown.replace(":7340", f":{api}").replace(":7341", f":{serving}")
@@ -59,13 +59,6 @@ def test_a_tutorial_works_from_its_first_line_to_its_last(tutorial: Path, tmp_pa
                 command = [sys.executable, "-c", code] if language == "python" else ["bash", "-euo", "pipefail", "-c", code]
                 done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=400)
                 assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
-
-
-def free_ports() -> list[int]:
-    with socket.socket() as one, socket.socket() as other:
-        for probe in (one, other):
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in (one, other)]
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, DefinitionDraft
 from clew.definitions import EndpointDefinition, FunctionRef, GateDefinition, definition_digest, kind_of, to_document
 from clew.errors import Conflict, Invalid, Unavailable
+from clew.ports import free_port
 from clew.sdk.endpoints import Endpoint
 from clew.serving import service
 from clew.serving.commands import _deploy_by_hand, endpoint_of
@@ -143,8 +144,6 @@ def test_a_row_may_hold_times(endpoint: Endpoint) -> None:
 def test_clew_serve_serves_a_version_that_was_registered_by_hand(sqlite_backend: LocalBackend, register: Register, tmp_path: Path) -> None:
     import os
     import signal
-
-    from serving_process import free_port
 
     register(sqlite_backend, "churn", slope=1.0)
     port = free_port()

@@ -14,6 +14,7 @@ import uvicorn
 from clew.admission import EVERY_ADDRESS, is_loopback
 from clew.backend import LocalBackend
 from clew.errors import Conflict, Invalid
+from clew.ports import free_port
 from clew.server.app import AppOptions, build_app
 from clew.server.delivering import Delivery
 from clew.server.folder_lock import FolderLock
@@ -56,7 +57,7 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
     listener = _listen(options.host, options.port)
     port = int(listener.getsockname()[1])
     url = f"http://{_shown(options.host)}:{port}"
-    serving_port = (options.serving_port or (port + 1 if options.port else _free_port(options.host))) if options.serving else None
+    serving_port = (options.serving_port or (port + 1 if options.port else free_port(options.host))) if options.serving else None
     serving_url = f"http://{_shown(options.host)}:{serving_port}" if serving_port else None
     lock = FolderLock(settings.home, url=url, serving_url=serving_url)
     backend = LocalBackend(settings).prepare()
@@ -132,12 +133,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise Conflict(f"can't listen on {host}:{port} ({error.strerror}); choose another port with --port") from error
     return listener
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 def _shown(host: str) -> str:

@@ -1,4 +1,4 @@
-"""A real ``clew up`` on a free port, for tests of what talks to a server."""
+"""A real ``clew up`` on free ports, for tests of what talks to a server."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clew.backend import HttpBackend
 from clew.errors import Unavailable
+from clew.ports import free_port
 from clew.settings import Settings, load_settings
 
 __all__ = ["LiveServer", "live_server"]
@@ -29,8 +30,7 @@ class LiveServer:
         self._arguments = arguments
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")}
         self._environ |= {"CLEW_PROJECT": project, **environ}
-        self._port = 0
-        self._serving_port = ""
+        self._port, self._serving_port = free_port(), free_port()
         self.log = root / "up.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._clients: list[HttpBackend] = []
@@ -59,7 +59,7 @@ class LiveServer:
         return self._clients[-1]
 
     def start(self) -> "LiveServer":
-        ports = ["--port", str(self._port), *(["--serving-port", self._serving_port] if self._serving_port else [])]
+        ports = ["--port", str(self._port), "--serving-port", str(self._serving_port)]
         command = [sys.executable, "-m", "clew.cli", "up", *ports, "--log", "json", *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=self.root, env=self._environ, stdout=log, stderr=log)
@@ -95,11 +95,8 @@ class LiveServer:
 
         from clew.server.folder_lock import server_of
 
-        facts = server_of(self.settings.home)
-        if self.process is None or facts.get("pid") != self.process.pid:
+        if self.process is None or server_of(self.settings.home).get("pid") != self.process.pid:
             return False
-        self._port = int(str(facts["url"]).rpartition(":")[2])
-        self._serving_port = str(facts.get("serving_url") or "").rpartition(":")[2]
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
         except httpx.TransportError:
