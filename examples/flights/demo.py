@@ -326,7 +326,7 @@ def switch_under_load(story: Story, flights: ModuleType, requests: list[dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exit", action="store_true", help="leave at the end instead of keeping the page open")
-    parser.add_argument("--until", default="2014-01-01", help="the day at which the replay ends, from 2 April 2013 on")
+    parser.add_argument("--until", default="2013-05-01", help="the day at which the replay ends, from 2 April 2013 to 1 January 2014")
     parser.add_argument("--later", type=int, default=24, help="from May on ask about every n-th flight; the week of the sabotage about all")
     parser.add_argument("--every", type=int, default=4, help="ask about every n-th flight; 1 asks about all")
     options = parser.parse_args()
