@@ -23,7 +23,7 @@ from clew.monitoring.due import QUARTERS_A_DAY, Span, first_whole_day, quarters,
 from clew.monitoring.findings import Counts, Finding, MissingRate, Stale, drift, missing
 from clew.monitoring.references import worst_share
 from clew.monitoring.seen import Seen
-from clew.monitoring.windows import Window, cell_counts, restored
+from clew.monitoring.windows import cell_counts, of_weeks
 from clew.operations import Context
 
 if TYPE_CHECKING:
@@ -163,13 +163,13 @@ def _drift(
         return []
     details, names = details_of(reference), _watched(details_of(reference))
     before = _before(context, reference, zone)
-    kept = [seen.profiles.get((str(reference.ref), span.end)) for span in weeks]
-    profiles = [None if body is None or span in owed else restored(body, before.profile) for body, span in zip(kept, weeks, strict=True)]
-    fresh = [place for place, one in enumerate(profiles) if one is None]
-    rows = _rows(context, details, reference.name, weeks[fresh[0]].start, weeks[fresh[-1]].end)
-    for place in fresh:
-        profiles[place] = _profile(_between(rows, details, weeks[place]), before.profile)
-    windows = [Window(one, before.profile) for one in profiles if one is not None]
+    kept = {end: body for (source, end), body in seen.profiles.items() if source == str(reference.ref)}
+
+    def count(fresh: list[Span]) -> list[Profile]:
+        rows = _rows(context, details, reference.name, fresh[0].start, fresh[-1].end)
+        return [_profile(_between(rows, details, week), before.profile) for week in fresh]
+
+    windows = of_weeks(weeks, owed, kept, before.profile, count)
     counted = [cell_counts(window.profile) for window in windows]
     found = []
     for place, span in enumerate(weeks):

@@ -36,7 +36,7 @@ from clew.monitoring.regret import paired_regret
 from clew.monitoring.schema import SkewReport, Word, monitoring_reports
 from clew.monitoring.seen import Seen
 from clew.monitoring.tenures import Tenure, answers_of
-from clew.monitoring.windows import Window, cell_counts, restored
+from clew.monitoring.windows import cell_counts, of_weeks
 from clew.operations import Context
 from clew.pipelines.comparison import MINIMUM_BLOCKS, clipped_log_loss
 from clew.registry.service import model_version
@@ -266,13 +266,14 @@ def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding
         return [not_enough("drift", span, why) for span in owed]
     reference = ground.reference()
     settled = ground.tenure.document.external is None  # the first answers of an existing system may still come: its weeks are counted anew
-    kept = [ground.seen.profiles.get((ground.tenure.version, span.end)) if settled else None for span in weeks]
-    profiles = [None if body is None or span in owed else restored(body, reference.profile) for body, span in zip(kept, weeks, strict=True)]
-    fresh = [place for place, one in enumerate(profiles) if one is None]
-    answers = ground.answers(weeks[fresh[0]].start, weeks[fresh[-1]].end)
-    for place in fresh:
-        profiles[place] = _profile(reference, _between(answers, weeks[place].start, weeks[place].end))
-    windows = [Window(one, reference.profile) for one in profiles if one is not None]
+    version = ground.tenure.version
+    kept = {end: body for (source, end), body in ground.seen.profiles.items() if source == version} if settled else {}
+
+    def count(fresh: list[Span]) -> list[Profile]:
+        answers = ground.answers(fresh[0].start, fresh[-1].end)
+        return [_profile(reference, _between(answers, week.start, week.end)) for week in fresh]
+
+    windows = of_weeks(weeks, owed, kept, reference.profile, count)
     counted = [cell_counts(window.profile) for window in windows]
     found = []
     for place, span in enumerate(weeks):
@@ -289,7 +290,7 @@ def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding
                     rate=ground.definition.rate,
                     of=reference.views,
                     window=windows[place] if settled else None,
-                    source=ground.tenure.version,
+                    source=version,
                 )
             )
     return found

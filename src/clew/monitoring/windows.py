@@ -4,7 +4,9 @@ A window's profile is kept with the look at it, without its bins: those are the 
 add up to longer windows without a row being read again.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from typing import Any
 
@@ -14,10 +16,11 @@ import sqlalchemy as sa
 from clew.datasets.bins import ORDERED
 from clew.datasets.distances import shifts
 from clew.datasets.profile import ColumnProfile, Profile, merge
+from clew.monitoring.due import Span
 from clew.monitoring.schema import WindowProfile, monitor_looks, reference_profiles
 from clew.operations import Context
 
-__all__ = ["Window", "cell_counts", "compact", "find", "keep_reference", "restored"]
+__all__ = ["Window", "cell_counts", "compact", "find", "keep_reference", "of_weeks", "restored"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,22 @@ def restored(body: dict[str, Any], before: Profile) -> Profile:
         for one in before.columns if one.name in body
     )  # fmt: skip
     return Profile(max((one.rows for one in columns), default=0), columns)
+
+
+def of_weeks(
+    weeks: Sequence[Span],
+    owed: Sequence[Span],
+    kept: Mapping[datetime, Any],
+    before: Profile,
+    count: Callable[[list[Span]], list[Profile]],
+) -> list[Window]:
+    """One window a week: as it was ``kept``, by the week's end and as ``compact`` left it, or else counted, as those that are owed are.
+
+    ``count`` is given the weeks to be counted, in order, and returns a profile for each.
+    """
+    fresh = [week for week in weeks if week in owed or week.end not in kept]
+    counted = dict(zip(fresh, count(fresh), strict=True)) if fresh else {}
+    return [Window(counted[week] if week in counted else restored(kept[week.end], before), before) for week in weeks]
 
 
 # ── kept ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
