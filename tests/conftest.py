@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +48,19 @@ def _clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     declarations.forget()
     backends.use(None)
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Waits until a condition holds, for what another process or thread does in its own time."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "it did not come true within a minute"
+            time.sleep(0.05)
+
+    return wait
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import psutil
 import pytest
 
 from clew.testing.server import LiveServer, live_server
+
+WaitFor = Callable[[Callable[[], object]], None]
 
 
 def pid_of(server: LiveServer) -> int:
@@ -26,14 +27,7 @@ def listens(server: LiveServer) -> bool:
     return True
 
 
-def wait_for(happened: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def test_a_killed_serving_process_is_started_again_on_its_port(live_server: LiveServer) -> None:
+def test_a_killed_serving_process_is_started_again_on_its_port(live_server: LiveServer, wait_for: WaitFor) -> None:
     first, url = pid_of(live_server), live_server.serving_url
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: pid_of(live_server) != first and listens(live_server))
@@ -50,7 +44,7 @@ def test_the_serving_process_outlives_a_killed_api_and_is_taken_over(live_server
     assert live_server.serving_url == url
 
 
-def test_both_processes_log_in_one_format(live_server: LiveServer) -> None:
+def test_both_processes_log_in_one_format(live_server: LiveServer, wait_for: WaitFor) -> None:
     wait_for(lambda: '"clew.serving"' in live_server.log.read_text())
     # What `clew up` says to a person on standard output stands in the same file.
     logged = [line for line in live_server.log.read_text().splitlines() if not line.startswith(("Clew serves", "  "))]

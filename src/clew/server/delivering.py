@@ -34,13 +34,14 @@ _log = logging.getLogger("clew.server.delivery")
 
 
 class Delivery:
-    """Two threads: one moves the event time of projects on the wall clock, one works on jobs. ``stop`` ends the worker that runs;
+    """Two threads: one moves the event time of projects on the wall clock, where this server leads, one works on jobs. ``stop`` ends the worker that runs;
     its job is given back, and the next server takes it up. So it does after ``kill -9``: then the worker ends by itself.
     """
 
-    def __init__(self, backend: LocalBackend, url: str) -> None:
+    def __init__(self, backend: LocalBackend, url: str, leads: Callable[[], bool]) -> None:
         self._backend = backend
         self._url = url
+        self._leads = leads
         self._holder = new_holder()
         self._stopping = threading.Event()
         self._threads = [
@@ -65,7 +66,7 @@ class Delivery:
 
     def _advance(self) -> None:
         """Each project by itself: one that stands still holds up no other."""
-        for project in self._backend.call(access.list_projects).items:
+        for project in self._backend.call(access.list_projects).items if self._leads() else ():
             if project.clock == "wall":
                 with _said_of(project.slug):
                     scheduling.advance(self._backend.context(project.slug, actor="clew"), wall_now())

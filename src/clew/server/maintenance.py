@@ -22,11 +22,12 @@ _log = logging.getLogger("clew.server.maintenance")
 
 @dataclass(frozen=True)
 class Duty:
-    """Something to do every so often; ``name`` completes *could not …*."""
+    """Something to do every so often; ``name`` completes *could not …*. What is done ``once`` for a database is left to its leader."""
 
     name: str
     every_seconds: float
     perform: Callable[[LocalBackend], object]
+    once: bool = False
 
 
 def _ship_journals(backend: LocalBackend) -> None:
@@ -80,18 +81,19 @@ def _projects(backend: LocalBackend) -> Iterator[str]:
 DUTIES = (
     Duty("ship the journals of dead processes", 5, _ship_journals),
     Duty("bring rows that were left behind online", 5, _catch_up_online),
-    Duty("tell of alerts", 10, _deliver_alerts),
+    Duty("tell of alerts", 10, _deliver_alerts, once=True),
     Duty("compact the prediction log", 60, _compact_predictions),
-    Duty("cut appended rows into versions", 3600, _cut_tails),
-    Duty("forget old idempotency keys", 3600, _forget_keys),
+    Duty("cut appended rows into versions", 3600, _cut_tails, once=True),
+    Duty("forget old idempotency keys", 3600, _forget_keys, once=True),
 )
 
 
 class Maintenance:
     """One thread that runs the duties one after another. ``stop`` waits for the one that runs."""
 
-    def __init__(self, backend: LocalBackend, duties: Iterable[Duty] = DUTIES) -> None:
+    def __init__(self, backend: LocalBackend, leads: Callable[[], bool], duties: Iterable[Duty] = DUTIES) -> None:
         self._backend = backend
+        self._leads = leads
         self._duties = tuple(duties)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
@@ -114,6 +116,8 @@ class Maintenance:
             due[duty] = time.monotonic() + duty.every_seconds
 
     def _perform(self, duty: Duty) -> None:
+        if duty.once and not self._leads():
+            return
         try:
             duty.perform(self._backend)
         except ClewError as error:

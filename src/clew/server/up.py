@@ -18,6 +18,7 @@ from clew.ports import free_port
 from clew.server.app import AppOptions, build_app
 from clew.server.delivering import Delivery
 from clew.server.folder_lock import FolderLock
+from clew.server.leading import Leadership
 from clew.server.maintenance import Maintenance
 from clew.server.serving_child import ServingChild
 from clew.settings import Settings
@@ -62,11 +63,15 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
     lock = FolderLock(settings.home, url=url, serving_url=serving_url)
     backend = LocalBackend(settings).prepare()
     serving = ServingChild(settings, options.host, serving_port, log=options.log) if serving_port else None
-    maintenance = Maintenance(backend)
-    delivery = Delivery(backend, f"http://{_shown('127.0.0.1' if options.host in EVERY_ADDRESS else options.host)}:{port}")
+    leadership = Leadership(backend)
+    maintenance = Maintenance(backend, leadership.leads)
+    delivery = Delivery(
+        backend, f"http://{_shown('127.0.0.1' if options.host in EVERY_ADDRESS else options.host)}:{port}", leadership.leads
+    )
     try:
         if serving is not None:
             serving.start()
+        leadership.start()
         maintenance.start()
         delivery.start()
         about = {"serving_url": serving_url, "home": str(settings.home)}
@@ -79,6 +84,7 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
             serving.stop()
         delivery.stop()
         maintenance.stop()
+        leadership.stop()
         backend.dispose()
         lock.release()
 

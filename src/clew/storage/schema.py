@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from clew.storage.database import Instant, Json, metadata
 
-__all__ = ["Event", "Job", "JobState", "audit", "blob_owners", "events", "idempotency_keys", "jobs"]
+__all__ = ["Event", "Job", "JobState", "audit", "blob_owners", "events", "idempotency_keys", "jobs", "leaders"]
 
 events = sa.Table(
     "events",
@@ -79,6 +79,15 @@ jobs = sa.Table(
     sa.Index("ix_jobs_state", "state", "due_at"),
 )
 """Work that is done once for its kind, subject and due time; ``due_at`` is event time, the lease and the rest wall time."""
+
+leaders = sa.Table(
+    "leaders",
+    metadata,
+    sa.Column("role", sa.String(32), primary_key=True),
+    sa.Column("holder", sa.String(160), nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+)
+"""Who does what is done once for the database, in wall time."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_jobs_state", "jobs", ["state", "due_at"], unique=False)
     op.create_table(
+        "leaders",
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.Column("holder", sa.String(length=160), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("role", name=op.f("pk_leaders")),
+    )
+    op.create_table(
         "rollouts",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("project", sa.String(length=128), nullable=False),
