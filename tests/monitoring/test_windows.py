@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from season import SERVED, Season
 
 from clew.datasets.profile import profile
 from clew.definitions import MonitorDefinition
 from clew.errors import NotFound
-from clew.monitoring.looking import look, window_profile
+from clew.monitoring.looking import list_monitors, look, monitor_looks, window_profile
 from clew.monitoring.windows import compact, restored
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Skipping features without:UserWarning")
@@ -62,6 +63,26 @@ def test_looks_made_one_by_one_keep_what_looks_at_once_keep(season: Season) -> N
     often, once = (season.backend.call(window_profile, name) for name in ("quality", "once"))
     assert often is not None and once is not None
     assert replace(often, monitor="once") == once
+
+
+def test_the_weeks_that_were_kept_are_read_only_when_a_week_of_drift_is_owed(season_on_each: Season) -> None:
+    season = season_on_each
+    season.serve(SERVED, SERVED + 2 * WEEK)
+    season.declare(replace(DRIFT, missing=True))
+    reads: list[str] = []
+
+    @sa.event.listens_for(season.backend.database.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "monitor_looks.profile" in statement:
+            reads.append(statement)
+
+    season.now(SERVED + 2 * WEEK)
+    assert "drift" in {one.kind for one in season.backend.call(look, "quality").items} and len(reads) == 1
+    season.now(SERVED + 2 * WEEK + timedelta(days=1))
+    assert {one.kind for one in season.backend.call(look, "quality").items} == {"missing"}
+    season.backend.call(list_monitors)
+    season.backend.call(monitor_looks, "quality")
+    assert len(reads) == 1
 
 
 def test_a_monitor_that_is_not_declared_has_none(season: Season) -> None:

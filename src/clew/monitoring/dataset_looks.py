@@ -23,7 +23,7 @@ from clew.monitoring.due import QUARTERS_A_DAY, Span, first_whole_day, quarters,
 from clew.monitoring.findings import Counts, Finding, MissingRate, Stale, drift, missing
 from clew.monitoring.references import worst_share
 from clew.monitoring.seen import Seen
-from clew.monitoring.windows import cell_counts, of_weeks
+from clew.monitoring.windows import cell_counts, kept_weeks, of_weeks
 from clew.operations import Context
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def _drift(
         return []
     details, names = details_of(reference), _watched(details_of(reference))
     before = _before(context, reference, zone)
-    kept = {end: body for (source, end), body in seen.profiles.items() if source == str(reference.ref)}
+    with context.reading() as inside:
+        kept = kept_weeks(inside, definition.name, str(reference.ref))
 
     def count(fresh: list[Span]) -> list[Profile]:
         rows = _rows(context, details, reference.name, fresh[0].start, fresh[-1].end)

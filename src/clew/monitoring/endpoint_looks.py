@@ -36,7 +36,7 @@ from clew.monitoring.regret import paired_regret
 from clew.monitoring.schema import SkewReport, Word, monitoring_reports
 from clew.monitoring.seen import Seen
 from clew.monitoring.tenures import Tenure, answers_of
-from clew.monitoring.windows import cell_counts, of_weeks
+from clew.monitoring.windows import cell_counts, kept_weeks, of_weeks
 from clew.operations import Context
 from clew.pipelines.comparison import MINIMUM_BLOCKS, clipped_log_loss
 from clew.registry.service import model_version
@@ -267,7 +267,8 @@ def _drift(ground: _Ground, weeks: list[Span], owed: list[Span]) -> list[Finding
     reference = ground.reference()
     settled = ground.tenure.document.external is None  # the first answers of an existing system may still come: its weeks are counted anew
     version = ground.tenure.version
-    kept = {end: body for (source, end), body in ground.seen.profiles.items() if source == version} if settled else {}
+    with ground.context.reading() as inside:
+        kept = kept_weeks(inside, ground.definition.name, version) if settled else {}
 
     def count(fresh: list[Span]) -> list[Profile]:
         answers = ground.answers(fresh[0].start, fresh[-1].end)

@@ -127,7 +127,7 @@ def _insert(context: Context, name: str, one: Finding) -> MonitorLook:
         keep_reference(context, one.source, one.window.before)
     key = context.db.execute(sa.insert(looks).values(**row)).inserted_primary_key
     assert key is not None
-    return _as_look(context.db.execute(sa.select(looks).where(looks.c.id == key[0])).one())
+    return _as_look(context.db.execute(_of(context, name).where(looks.c.id == key[0])).one())
 
 
 def _as_look(row: Any) -> MonitorLook:  # Any: a SQLAlchemy row
@@ -137,7 +137,9 @@ def _as_look(row: Any) -> MonitorLook:  # Any: a SQLAlchemy row
 
 
 def _of(context: Context, name: str, kind: str | None = None) -> sa.Select[Any]:
-    query = sa.select(looks).where(looks.c.project == context.project, looks.c.monitor == name)
+    """Without the profiles, which are large and read where they are wanted: see ``windows``."""
+    told = [column for column in looks.c if column is not looks.c.profile]
+    query = sa.select(*told).where(looks.c.project == context.project, looks.c.monitor == name)
     return query if kind is None else query.where(looks.c.kind == kind)
 
 

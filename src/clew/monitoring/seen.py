@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,8 +18,6 @@ class Seen:
 
     words: dict[tuple[str, datetime], str]
     sources: set[tuple[str, str]]
-    profiles: dict[tuple[str, datetime], Any]
-    """Of the weeks that were looked at, by what they are held against and their ends, as ``windows.compact`` leaves them."""
 
     def has(self, kind: MonitorKind, span: Span) -> bool:
         return (kind, span.end) in self.words
@@ -28,10 +25,6 @@ class Seen:
 
 def looks_so_far(context: Context, monitor: str) -> Seen:
     columns = monitor_looks.c
-    query = sa.select(columns.kind, columns.window_end, columns.source, columns.word, columns.profile)
+    query = sa.select(columns.kind, columns.window_end, columns.source, columns.word)
     rows = list(context.db.execute(query.where(columns.project == context.project, columns.monitor == monitor)))
-    return Seen(
-        {(row.kind, row.window_end): row.word for row in rows},
-        {(row.kind, row.source) for row in rows if row.source},
-        {(row.source, row.window_end): row.profile for row in rows if row.profile},
-    )
+    return Seen({(row.kind, row.window_end): row.word for row in rows}, {(row.kind, row.source) for row in rows if row.source})

@@ -20,7 +20,7 @@ from clew.monitoring.due import Span
 from clew.monitoring.schema import WindowProfile, monitor_looks, reference_profiles
 from clew.operations import Context
 
-__all__ = ["Window", "cell_counts", "compact", "find", "keep_reference", "of_weeks", "restored"]
+__all__ = ["Window", "cell_counts", "compact", "find", "keep_reference", "kept_weeks", "of_weeks", "restored"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,22 @@ def keep_reference(context: Context, source: str, before: Profile) -> None:
     there = sa.select(table.c.source).where(table.c.project == context.project, table.c.source == source)
     if context.db.execute(there).first() is None:
         context.db.execute(sa.insert(table).values(project=context.project, source=source, body=before))
+
+
+def kept_weeks(context: Context, monitor: str, source: str) -> dict[datetime, Any]:
+    """The weeks that a monitor has held against a version, by their ends, as ``compact`` left them.
+
+    A long-lived version has many, and they are large: they are read when a week of drift is owed, and not at every look.
+    """
+    looks = monitor_looks.c
+    query = sa.select(looks.window_end, looks.profile).where(
+        looks.project == context.project,
+        looks.monitor == monitor,
+        looks.kind == "drift",
+        looks.source == source,
+        looks.profile.is_not(None),
+    )
+    return {row.window_end: row.profile for row in context.db.execute(query)}
 
 
 def find(context: Context, monitor: str, weeks: int) -> WindowProfile | None:
