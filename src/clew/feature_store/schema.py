@@ -1,5 +1,6 @@
 """Tables of the feature store, and the frozen dataclasses that travel. Versions stand in the catalog, rows in Delta tables."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from clew.storage.tables import TablePin
 
 __all__ = [
     "FeatureColumn", "FeatureViewDetails", "FeatureViewVersion", "Pin", "PushResult", "Revert", "TrainingSetDetails", "UsedView",
-    "ViewKind", "Waiting", "online_pins", "training_set_details",
+    "ViewKind", "Waiting", "online_pins", "training_set_details", "used_views",
 ]  # fmt: skip
 
 _NAME = sa.String(128)
@@ -79,6 +80,13 @@ class UsedView:
     definition_digest: str = ""
     inputs: tuple["UsedView", ...] = ()
     """The stored views that a function of the request takes beside the request."""
+
+
+def used_views(views: Iterable[UsedView]) -> Iterator[UsedView]:
+    """The views and those that they take as inputs."""
+    for use in views:
+        yield use
+        yield from used_views(use.inputs)
 
 
 @dataclass(frozen=True)

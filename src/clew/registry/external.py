@@ -2,14 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from clew.catalog.schema import AssetVersion
 from clew.errors import Invalid
-from clew.feature_store.schema import UsedView, training_set_details
+from clew.feature_store.schema import training_set_details, used_views
 from clew.registry.schema import ExternalSystem, Field, ModelDetails, Signature, Verification
 
 __all__ = ["FLAVOR", "checked", "details_of", "question"]
@@ -83,13 +82,7 @@ def question(training: AssetVersion | None) -> str:
     if training is None:
         return _digest(None)
     views = training_set_details(training).views
-    return _digest([training.name, training.definition_digest, [[use.view, use.definition_digest] for use in _all(views)]])
-
-
-def _all(views: Iterable[UsedView]) -> Iterable[UsedView]:
-    for use in views:
-        yield use
-        yield from _all(use.inputs)
+    return _digest([training.name, training.definition_digest, [[use.view, use.definition_digest] for use in used_views(views)]])
 
 
 def _digest(content: object) -> str:

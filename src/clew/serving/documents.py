@@ -1,6 +1,6 @@
 """Making a route's document: everything that a serving process needs, looked up once, at deploy."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from clew.catalog import service as catalog
@@ -8,13 +8,13 @@ from clew.catalog.schema import VersionRef
 from clew.datasets.growth import details_of
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import NotFound, Refused
-from clew.feature_store.schema import TrainingSetDetails, UsedView, training_set_details
+from clew.feature_store.schema import TrainingSetDetails, UsedView, training_set_details, used_views
 from clew.operations import Context, operation
 from clew.registry.schema import ModelVersion
 from clew.registry.service import model_version
 from clew.serving.schema import RequestField, RouteDocument, ServedView
 
-__all__ = ["make", "model_document", "training_set_of", "used_views"]
+__all__ = ["make", "model_document", "training_set_of"]
 
 
 def make(context: Context, endpoint: str, found: ModelVersion, *, bounds: bool = True) -> RouteDocument:
@@ -78,13 +78,6 @@ def model_document(context: Context, name: str, number: int) -> RouteDocument:
 def training_set_of(context: Context, reference: VersionRef | None) -> TrainingSetDetails | None:
     """The training set's version that a document, or a model's details, name; ``None`` for a model that was registered without one."""
     return None if reference is None else training_set_details(catalog.get_version(context, reference.name, reference.number))
-
-
-def used_views(views: Iterable[UsedView]) -> Iterator[UsedView]:
-    """The views and those that they take as inputs."""
-    for use in views:
-        yield use
-        yield from used_views(use.inputs)
 
 
 def _fields(context: Context, training: TrainingSetDetails) -> tuple[RequestField, ...]:

@@ -16,12 +16,11 @@ from clew.datasets.rows import to_frame
 from clew.definitions import FeaturesDefinition, WindowsDefinition, from_document
 from clew.errors import NotFound
 from clew.feature_store.reader import asked_too_early
-from clew.feature_store.schema import UsedView
+from clew.feature_store.schema import UsedView, used_views
 from clew.operations import Context, operation
 from clew.registry.schema import ModelDetails
 from clew.serving import truths
 from clew.serving.answers import find_record, to_answer
-from clew.serving.documents import used_views
 from clew.serving.records import Record
 from clew.serving.routing import brief, get_route
 from clew.serving.schema import AnsweredFeature, Explanation, Route

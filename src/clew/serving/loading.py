@@ -14,6 +14,7 @@ import msgspec
 
 from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import ClewError, Unavailable
+from clew.feature_store.schema import used_views
 from clew.serving import external
 from clew.serving.external import LiveExternal
 from clew.serving.runtime import DirectSource, LiveModel, LiveRoute
@@ -153,7 +154,6 @@ def functions_of(
 ) -> "dict[str, ViewFunction]":
     """The functions of a document's views, each from its own snapshot; those of request features alone with ``request_only``."""
     from clew.feature_store.functions import load_function
-    from clew.serving.documents import used_views
 
     found: dict[str, ViewFunction] = {}
     for use in used_views(document.uses):

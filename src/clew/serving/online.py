@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from clew.catalog.schema import VersionRef
 from clew.errors import Unavailable
+from clew.feature_store.schema import used_views
 from clew.feature_store.service import pin_views, unpin_views
 from clew.operations import Context
-from clew.serving.documents import used_views
 from clew.serving.schema import RouteDocument
 
 __all__ = ["fill", "release"]
