@@ -60,22 +60,25 @@ def arrivals_of(context: Context, name: str) -> Arrivals | None:
     return arrivals_in(pl.concat([stored, appended]), details)
 
 
-_appended_times: "OrderedDict[tuple[str, str, VersionRef], tuple[int, pl.DataFrame]]" = OrderedDict()
-"""The times of the rows that were appended to a version, as far as a sequence number: a stream is looked at again and again, and its
-rows are read once. They are added to until the next version, which holds them."""
+_appended_times: "OrderedDict[tuple[str, str, str], tuple[VersionRef, int, pl.DataFrame]]" = OrderedDict()
+"""By dataset, the times of the rows that were appended to its newest version, as far as a sequence number: a stream is looked at again
+and again, and its rows are read once. They are added to until the next version, which holds them."""
 
 
 def _appended(context: Context, version: VersionRef, columns: Sequence[Column]) -> "pl.DataFrame":
     import polars as pl
 
-    of = (str(context.database.url), context.project, version)
-    upto, frame = _appended_times.get(of, (0, to_frame([], columns)))
+    dataset = (str(context.database.url), context.project, version.name)
+    nothing = (version, 0, to_frame([], columns))
+    kept = _appended_times.get(dataset, nothing)
+    _, upto, frame = kept if kept[0] == version else nothing
     fresh = tail.uncut(context, version.name, after=upto)
     if fresh:
         upto, frame = fresh[-1][0], pl.concat([frame, to_frame([row for _, row in fresh], columns)])
-        _appended_times[of] = upto, frame
-        while len(_appended_times) > _MOST_KEPT:
-            _appended_times.popitem(last=False)
+    _appended_times[dataset] = version, upto, frame
+    _appended_times.move_to_end(dataset)
+    while len(_appended_times) > _MOST_KEPT:
+        _appended_times.popitem(last=False)
     return frame
 
 

@@ -122,20 +122,18 @@ def monitors(
         console.show_rows(found, ("monitor", "of", *_KINDS, "open alerts"), rows, empty=empty)
         return
     if look:
-        made = backend.call(looking.look, name).items
-        were = (
-            "no window was due"
-            if not made
-            else "1 window was due and is looked at"
-            if len(made) == 1
-            else f"{len(made)} windows were due and are looked at"
-        )
-        console.note(were)
+        console.note(_looked_at(len(backend.call(looking.look, name).items)))
     if profile:
         _show_profile(backend.call(looking.window_profile, name, weeks=weeks), name)
         return
     page = backend.call(looking.monitor_looks, name, kind=_as_kind(kind), limit=limit if console.as_json() else _MOST_LOOKS)
     _show_looks(page.items, limit, f"{name} has not looked yet: `clew monitors {name} --look`")
+
+
+def _looked_at(windows: int) -> str:
+    if not windows:
+        return "no window was due"
+    return "1 window was due and is looked at" if windows == 1 else f"{windows} windows were due and are looked at"
 
 
 _MOST_LOOKS = 500

@@ -50,8 +50,6 @@ __all__ = ["findings_of_tenure", "regret_by_gates", "skew_reports"]
 _EARLIER_WINDOWS = 3
 """How many windows before the one that is judged stand beside the held-out rows: labels are looked up anew for each."""
 _MOST_REPORTS = 20
-
-
 _FIRST_ANSWERS = 100
 """Fewer answers in a week give no bins to hold later ones against."""
 
