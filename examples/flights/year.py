@@ -129,7 +129,8 @@ def the_table(story: "Story", replayer: "Replayer", flights: ModuleType, frozen:
         figures = [f"{measure(late, part[by].to_numpy()):.3f}" for measure in (roc_auc_score, log_loss) for by in ("route", "frozen")]
         table.add_row(month, f"{part.height:,}", *figures, answering if len(answering) < 40 else "")
     story.console.print(table)
-    skew(story, flights, until)
+    # Does serving still agree with training? The answers of the last week, made again from the datasets.
+    story.say(str(flights.service.skew(until - timedelta(days=7), until)))
     _count(story, replayer)
 
 
@@ -157,11 +158,6 @@ def _scored(flights: ModuleType, part: Any, number: int, frozen: int) -> Any:  #
         return model.predict_proba(part.select(model.feature_names_in_.tolist()))[:, 1]
 
     return part.with_columns(route=pl.Series(by(number)), frozen=pl.Series(by(frozen)))
-
-
-def skew(story: "Story", flights: ModuleType, until: datetime) -> None:
-    """Does serving still agree with training? The answers of the last week, made again from the datasets."""
-    story.say(str(flights.service.skew(until - timedelta(days=7), until)))
 
 
 def _count(story: "Story", replayer: "Replayer") -> None:
