@@ -8,7 +8,6 @@ import typer
 from clew import console
 from clew.backend import current
 from clew.catalog import service as catalog
-from clew.clock import parse_duration
 from clew.registry.schema import ExternalSystem
 from clew.registry.service import model_card, model_version, register_external, retraining
 
@@ -60,7 +59,7 @@ def register(
     token_env: Annotated[str | None, typer.Option(help="The serving process's variable that holds a bearer token.")] = None,
 ) -> None:
     """Register a scoring service that you have as a version of a model, to deploy it and try versions beside it."""
-    system = ExternalSystem(url, answer, round(parse_duration(timeout).total_seconds() * 1_000), token_env)
+    system = ExternalSystem.of(url, answer, timeout, token_env)
     made = current().call(register_external, name, system, training)
     console.show(made, f"{made.version.ref} is {made.version.why}")
     if training is None:

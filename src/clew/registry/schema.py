@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 from urllib.parse import urlsplit
 
 from clew.catalog.schema import AssetVersion, VersionRef
+from clew.clock import parse_duration
 from clew.feature_store.schema import UsedView
 
 __all__ = ["ExternalSystem", "Field", "ModelCard", "ModelDetails", "ModelVersion", "Retraining", "Signature", "Verification"]
@@ -54,6 +56,11 @@ class ExternalSystem:
     answer: str = "probability"
     timeout_ms: int = 1_000
     token_env: str | None = None
+
+    @classmethod
+    def of(cls, url: str, answer: str, timeout: str, token_env: str | None) -> Self:
+        """The same with a timeout as people write it, such as ``500ms``. Raises ``Invalid``."""
+        return cls(url, answer, round(parse_duration(timeout).total_seconds() * 1_000), token_env)
 
     @property
     def host(self) -> str:

@@ -92,12 +92,11 @@ class Model(FunctionAsset[P, R]):
         ``token_env`` names the variable in the serving process's environment that holds a bearer token. Raises ``Invalid``.
         """
         from clew.backend import current
-        from clew.clock import parse_duration
         from clew.registry.schema import ExternalSystem
         from clew.registry.service import register_external
         from clew.sdk.versions import Version
 
-        system = ExternalSystem(url, answer, round(parse_duration(timeout).total_seconds() * 1_000), token_env)
+        system = ExternalSystem.of(url, answer, timeout, token_env)
         named = self.definition.training_set if training is None else training.name
         backend = current()
         return Version(backend.call(register_external, self.name, system, named).version, backend)
