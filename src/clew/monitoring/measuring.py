@@ -51,22 +51,22 @@ def measure_skew(
     if sample is not None:
         answers = answers.tail(sample)
     found: dict[str, FeatureSkew] = {}
-    rows, external = 0, None
+    rows, hindrance = 0, None
     for (epoch, number), part in answers.partition_by("epoch", "number", as_dict=True, maintain_order=True).items():
         document = backend.call(whole_route, name, int(epoch)).document_of(int(number))
         if document.training_set is None:
             continue  # its features stood in the request: there is nothing to recompute
         if document.external is not None:
-            external = document
+            hindrance = Refused(
+                f"{document.model}@{document.number} is the existing system at {document.external.host}: what it computes with is not known "
+                "here, so there is nothing to recompute"
+            )
             continue
         rows += part.height
         for one in _of_version(backend, document, part, tolerance, functions):
             found[one.feature] = _joined(found.get(one.feature), one)
-    if external is not None and external.external is not None and not rows:
-        raise Refused(
-            f"{external.model}@{external.number} is the existing system at {external.external.host}: what it computes with is not known here, "
-            "so there is nothing to recompute"
-        )
+    if hindrance is not None and not rows:
+        raise hindrance
     features = list(found.values())
     report = SkewReport(
         name, start, end, rows, sum(one.rows for one in features), sum(one.differing for one in features),

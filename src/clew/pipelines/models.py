@@ -328,13 +328,10 @@ class ModelBuild:
         if not asked:
             return passed
         against = self._against(candidate, moves)
-        unasked = None if against is None else against.details.external
-        if against is None or unasked is not None:
-            note = (
-                ""
-                if against is None or unasked is None
-                else _unasked(against.version, unasked, answers=against.version.number == moves[0].number)
-            )
+        if against is None:
+            return self._judge(asked, candidate, None) and passed
+        if against.details.external is not None:
+            note = _unasked(against.version, against.details.external, answers=against.version.number == moves[0].number)
             return self._judge(asked, candidate, None, note) and passed
         return self._judge(asked, candidate, self._candidate(against, candidate)) and passed
 
