@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from declaring import START, declare
+from declaring import START, STEPS, declare
 
 from clew.access.service import get_project, list_events
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
+from clew.clock import wall_now
 from clew.definitions import EndpointDefinition
 from clew.delivery import service as delivery
 from clew.delivery.schema import Rollout, rollouts
@@ -97,6 +98,31 @@ def test_what_serving_closed_ends_the_rollout_and_marks_the_version(project: Loc
     marked = project.call(catalog.get_version, "late", 2)
     assert (marked.state, marked.state_reason) == ("rejected", "rolled back from late: 2 of 2 rows failed")
     assert [event.kind for event in project.call(list_events).items].count("rollout.ended") == 1
+
+
+@pytest.mark.parametrize("clock", [timedelta(hours=20), timedelta(hours=30)], ids=["before the clock moves", "after it has moved"])
+def test_what_serving_closed_is_noted_at_the_time_of_its_row_whenever_the_word_comes(project: LocalBackend, clock: timedelta) -> None:
+    """A replay asks ahead of its clock, and its next move races with the serving process's word."""
+    start(project)
+    asked = START + timedelta(hours=25)
+    after(project, seconds=clock.total_seconds())
+    project.call(serving.close_candidate, "late", route(project).epoch, "out of bounds", "guard", asked)
+    ended = after(project, hours=30)
+    assert (ended.state, ended.ended_at, ended.history[-1].at) == ("rolled back", asked, asked)
+    told = {event.kind: event.at for event in project.call(list_events).items}
+    assert {told[kind] for kind in ("candidate.closed", "route.changed", "rollout.ended")} == {asked}
+
+
+def test_on_the_wall_clock_nothing_is_noted_at_a_time_to_come(backend: LocalBackend, register: Callable[..., object]) -> None:
+    for slope in (1.0, -1.0):
+        register(backend, "late", slope=slope)
+    declare(backend, EndpointDefinition("late", "late", STEPS))
+    backend.call(serving.deploy_ungated, "late", "late@1", "a test")
+    start(backend)
+    far = wall_now() + timedelta(days=900)
+    backend.call(serving.close_candidate, "late", route(backend).epoch, "out of bounds", "guard", far)
+    told = next(event for event in backend.call(list_events).items if event.kind == "candidate.closed")
+    assert told.at < far - timedelta(days=899)
 
 
 def test_a_rollback_by_hand_is_a_persons(project: LocalBackend) -> None:

@@ -209,18 +209,17 @@ def follow(context: Context, rollout: Rollout) -> Rollout:
     )
     if after.cause == "closed":
         by, at = _closer(context, after)
-        return _ended(context if at is None else replace(context, now=min(at, context.now)), rollout, "rolled back", after.reason, by)
+        return _ended(replace(context, now=at), rollout, "rolled back", after.reason, by)
     return _ended(context, rollout, "superseded", f"{after.ref} was deployed: {after.reason}", after.created_by)
 
 
-def _closer(context: Context, route: Route) -> tuple[str, datetime | None]:
-    """Who closed the candidate that a route is without, and the event time of the row at which a guard did."""
+def _closer(context: Context, route: Route) -> tuple[str, datetime]:
+    """Who closed the candidate that a route is without, and when: a guard at the event time of the row that it closed it for."""
     where = (events.c.project == context.project, events.c.kind == "candidate.closed", events.c.subject == route.endpoint)
     with context.reading() as inside:
-        bodies = inside.db.scalars(sa.select(events.c.body).where(*where).order_by(events.c.sequence.desc()))
-        body: dict[str, Any] = next((body for body in bodies if body.get("epoch") == route.epoch), {})
-    at = body.get("event_time")
-    return (_GUARD if body.get("by") == "guard" else route.created_by), None if at is None else datetime.fromisoformat(at)
+        found = inside.db.execute(sa.select(events.c.body, events.c.at).where(*where).order_by(events.c.sequence.desc()))
+        row = next(row for row in found if row.body["epoch"] == route.epoch)  # written in one transaction with the route
+    return (_GUARD if row.body["by"] == "guard" else route.created_by), row.at
 
 
 def is_well(context: Context, rollout: Rollout) -> bool:

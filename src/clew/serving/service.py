@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from clew.access.service import get_project
 from clew.catalog import service as catalog
 from clew.catalog.schema import aliases
 from clew.clock import wall_now
@@ -191,7 +192,7 @@ def close_candidate(context: Context, name: str, epoch: int, reason: str, cause:
     """End the trial of the candidate that the route of this epoch has; the champion answers all. Without one, the route that there is.
 
     A serving process says so of a candidate that its guard has closed already: ``cause`` is then ``guard``, and ``at`` the event time of
-    the row that did it.
+    the row that did it, at which it is noted.
     """
     with context.reading() as inside:
         current = get_route(inside, name, endpoint_row(inside, name).epoch)
@@ -199,10 +200,21 @@ def close_candidate(context: Context, name: str, epoch: int, reason: str, cause:
     tried, meant = current.candidate, asked.candidate
     if tried is None or meant is None or tried.ref != meant.ref or tried.salt != meant.salt:
         return brief(current)  # it is closed, or promoted, or another one is tried by now
-    event = {"version": str(tried.ref), "salt": tried.salt, "reason": reason, "by": cause or "person", "event_time": at}
+    event = {"version": str(tried.ref), "salt": tried.salt, "reason": reason, "by": cause or "person"}
+    noted = context if at is None else replace(context, now=_noted_at(context, at))
     return _put_route(
-        context, current.document, "closed", reason, ungated=current.ungated, after=current.epoch, also=("candidate.closed", event)
+        noted, current.document, "closed", reason, ungated=current.ungated, after=current.epoch, also=("candidate.closed", event)
     )
+
+
+def _noted_at(context: Context, at: datetime) -> datetime:
+    """The event time of a row, as far as it can be believed: on the wall clock a request may name a time that is yet to come.
+
+    A replay asks ahead of its clock, which may have moved on when the word comes: by the row's own time every replay notes the same.
+    """
+    with context.reading() as inside:
+        replays = get_project(inside).clock == "replay"
+    return at if replays else min(at, context.now)
 
 
 @operation("POST /projects/{project}/endpoints/{name}/rollback", permission="serving.deploy", kind="staged")
