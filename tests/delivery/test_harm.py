@@ -209,3 +209,13 @@ def test_the_next_maturity_is_the_end_of_the_block_that_is_maturing(after: datet
     times = [after - span, end - timedelta(microseconds=1), end]
     inside, last, following = block_numbers(pl.Series(times, dtype=pl.Datetime("us", "UTC")), block, zone).tolist()
     assert inside <= last < following or zone != "UTC"
+
+
+@pytest.mark.parametrize(
+    ("zone", "again"),
+    [("Europe/Berlin", datetime(2025, 10, 26, 1, tzinfo=UTC)), ("America/New_York", datetime(2025, 11, 2, 6, tzinfo=UTC))],
+)
+@pytest.mark.parametrize("minutes", [0, 10, 29, 30, 45])
+def test_half_an_hour_of_the_hour_that_comes_twice_matures_when_the_hour_is_over(zone: str, again: datetime, minutes: int) -> None:
+    matures = next_maturity(again + timedelta(minutes=minutes), within=timedelta(0), block="30m", zone=zone)
+    assert matures == again + timedelta(hours=1), "a block that would come twice is one"

@@ -23,7 +23,9 @@ def next_maturity(after: datetime, *, within: timedelta, block: str, zone: str) 
     """
     from clew.feature_store.training_data import block_of, block_start
 
-    return block_start(block_of(after - within, block, zone) + 1, block, zone) + within
+    following = itertools.count(block_of(after - within, block, zone) + 1)
+    # In the hour that comes twice the next blocks have begun already, the first time.
+    return next(at for at in (block_start(number, block, zone) + within for number in following) if at > after)
 
 
 def judge_harm(pairs: Sequence[Pair], guard: GuardDefinition, *, block: str, zone: str, until: datetime) -> Harm:
