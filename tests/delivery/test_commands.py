@@ -103,7 +103,7 @@ def test_triggers_are_listed_fired_paused_and_resumed(late: LocalBackend) -> Non
     assert "no trigger 'retrian' is defined here" in run("triggers", "fire", "retrian", fails=True)
 
 
-def test_lists_say_what_is_due_where_no_server_runs(local_backend: LocalBackend) -> None:
+def test_lists_say_what_was_due_and_is_not_done(local_backend: LocalBackend) -> None:
     register_model_of(local_backend, "late", slope=1.0)
     declare(local_backend, MonitorDefinition("quality", "late"), MonitorDefinition("other", "late"))
     long_ago = wall_now() - timedelta(days=40)
@@ -111,7 +111,7 @@ def test_lists_say_what_is_due_where_no_server_runs(local_backend: LocalBackend)
     for command in (("monitors",), ("rollouts",), ("triggers",)):
         said = run(*command)
         assert "a look of other was due at" in said
-        assert "and 1 more, and no server runs that would do it: `clew up`" in said
+        assert "and 1 more, and nobody has done it; is `clew up` running?" in said
     local_backend.context("test").run_write(lambda inside: inside.db.execute(sa.update(definitions).values(created_at=wall_now())))
     assert "was due" not in run("monitors")
 

@@ -113,7 +113,7 @@ def reconcile(context: Context) -> None:
 
 
 def overdue(context: Context) -> list[Overdue]:
-    """What was due by the wall clock a minute ago and more, and is not done, oldest first: no server runs that would do it.
+    """What was due by the wall clock a minute ago and more, and is not done, oldest first.
 
     Nothing in a replay, whose driver does what is due. What no server has seen yet counts from when it was declared, or began.
     """

@@ -125,7 +125,7 @@ def preview(training_set: "TrainingSet", *, rows: int = 1_000) -> "pl.DataFrame"
 
 
 def say_overdue() -> None:
-    """Say on stderr what was due by the wall clock and is not done, where there is such a thing: no server runs that would do it."""
+    """Say on stderr what was due by the wall clock and is not done, where there is such a thing."""
     from clew.delivery.service import list_overdue
 
     found = current().call(list_overdue).items
@@ -134,7 +134,7 @@ def say_overdue() -> None:
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     what = f"{found[0].what} was due at {console.instant(found[0].at)}{more}"
     console.note(
-        f"{what}, and no server runs that would do it: `clew up` looks, moves rollouts on and builds, and makes up for what it missed"
+        f"{what}, and nobody has done it; is `clew up` running? It looks, moves rollouts on and builds, and makes up for what it missed"
     )
 
 
