@@ -147,9 +147,9 @@ def load_settings(start: Path | None = None, environ: Mapping[str, str] | None =
     )
 
 
-def full_tracebacks(environ: Mapping[str, str] | None = None) -> bool:
+def full_tracebacks() -> bool:
     """Whether errors keep the frames of Clew itself. Asked when one is raised, which may be before any settings could be loaded."""
-    return (os.environ if environ is None else environ).get("CLEW_TRACEBACK", "short") == "full"
+    return os.environ.get("CLEW_TRACEBACK", "short") == "full"
 
 
 def _build_limit(text: str) -> timedelta:

@@ -245,13 +245,11 @@ def _look(context: Context, name: str) -> datetime | None:
         look(context, name)
     except (Conflict, Unavailable):  # it passes: the same look is made again
         raise
-    except Exception as error:  # one monitor that can't look must not hold up the project; what it owes it looks at the next time
-        if not isinstance(error, ClewError):
-            _log.exception("the monitor %s of %s could not look", name, context.project)
-        reason = (
-            error.message if isinstance(error, ClewError) else f"a defect of Clew's, {type(error).__name__}; the server's log says where"
-        )
-        context.run_write(lambda inside: emit(inside, "monitor.failed", name, {"reason": reason}))
+    except ClewError as error:  # one monitor that can't look must not hold up the project; what it owes it looks at the next time
+        _say_failed(context, name, error.message)
+    except Exception as error:  # a defect holds it up no more than that
+        _log.exception("the monitor %s of %s could not look", name, context.project)
+        _say_failed(context, name, f"a defect of Clew's, {type(error).__name__}; the server's log says where")
 
     def listen(inside: Context) -> datetime:
         for definition in triggers.declared_triggers(inside).values():
@@ -262,6 +260,10 @@ def _look(context: Context, name: str) -> datetime | None:
         return _next_look(inside, monitor)
 
     return context.run_write(listen)
+
+
+def _say_failed(context: Context, monitor: str, reason: str) -> None:
+    context.run_write(lambda inside: emit(inside, "monitor.failed", monitor, {"reason": reason}))
 
 
 def _cron(context: Context, name: str, at: datetime) -> None:
