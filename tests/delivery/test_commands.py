@@ -13,6 +13,7 @@ from clew import backend as backends
 from clew import console
 from clew.access.service import set_event_time
 from clew.backend import LocalBackend
+from clew.catalog import service as catalog
 from clew.catalog.schema import definitions
 from clew.cli import app
 from clew.clock import wall_now
@@ -86,6 +87,19 @@ def test_with_now_the_bounds_are_left_out_as_well_when_told_so(late: LocalBacken
 
 def test_without_a_gate_it_says_how_to_go_on(late: LocalBackend) -> None:
     assert 'clew deploy late@2 --ungated --reason "…"' in run("deploy", "late@2", fails=True)
+
+
+@pytest.mark.parametrize("ungated", [(), ("--ungated", "--reason", "a test")], ids=["gated", "ungated"])
+def test_a_model_whose_newest_version_was_rejected_is_not_deployed_without_a_number(late: LocalBackend, ungated: tuple[str, ...]) -> None:
+    late.context("test").run_write(lambda inside: catalog.mark_version(inside, "late", 3, "rejected", "worse, AUC −0.021"))
+    refused = run("deploy", "late", *ungated, fails=True)
+    assert "late@3, the newest version of late, was rejected: worse, AUC −0.021. `clew deploy late@2` sends" in refused
+    assert 'clew deploy late@3 --ungated --reason "…"' in refused
+    assert late.call(delivery.list_rollouts).items == []
+
+
+def test_a_model_without_a_number_is_its_newest_version(late: LocalBackend) -> None:
+    assert "late@3 is on its way" in run("deploy", "late", "--ungated", "--reason", "a test")
 
 
 def test_triggers_are_listed_fired_paused_and_resumed(late: LocalBackend) -> None:

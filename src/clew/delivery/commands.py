@@ -13,7 +13,12 @@ from clew.errors import Invalid
 
 __all__ = ["COMMANDS"]
 
-_Version = Annotated[str, typer.Argument(help="A model's version, such as late@9.", autocompletion=console.complete_assets("model"))]
+_Version = Annotated[
+    str,
+    typer.Argument(
+        help="A model's version, such as late@9; a model's name for its newest.", autocompletion=console.complete_assets("model")
+    ),
+]
 _Endpoint = Annotated[str, typer.Argument(help="The endpoint.")]
 _Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 

@@ -1,9 +1,10 @@
 """Deploying as a person means it: by the endpoint's declared steps, or at once, and waiting until serving processes have taken it up."""
 
 from clew.backend import Backend
+from clew.catalog import service as catalog
 from clew.delivery import service
 from clew.delivery.schema import Rollout
-from clew.errors import Invalid, NotFound
+from clew.errors import Invalid, NotFound, Refused
 from clew.serving import deploying
 from clew.serving.schema import EndpointStatus
 
@@ -21,9 +22,14 @@ def deploy(
     bounds: bool = True,
     wait_seconds: float = 30.0,
 ) -> EndpointStatus:
-    """Bring a version behind an endpoint by its declared steps; with ``now``, and where there are none, it answers at once."""
+    """Bring a version behind an endpoint by its declared steps; with ``now``, and where there are none, it answers at once.
+
+    Raises ``Refused`` for a model without a number whose newest version was rejected.
+    """
     if not bounds and not ungated:
         raise Invalid("the bounds of today's definitions are left out only with ungated=True, and a reason")
+    if "@" not in reference:
+        reference = _newest(backend, reference)
     if now:
         return deploying.deploy(backend, name, reference, ungated=ungated, reason=reason, bounds=bounds, wait_seconds=wait_seconds)
     if ungated:
@@ -31,6 +37,20 @@ def deploy(
     else:
         backend.call(service.roll_out, name, reference, reason)
     return deploying.taken_up(backend, name, wait_seconds)
+
+
+def _newest(backend: Backend, model: str) -> str:
+    """A model's newest version. One that was rejected has to be named, and so has one that stands before it."""
+    newest = backend.call(catalog.resolve, model)
+    if newest.state != "rejected":
+        return str(newest.ref)
+    standing = (one.ref for one in backend.call(catalog.list_versions, model).items if one.state == "ready")
+    before = next((f"`clew deploy {ref}` sends the newest that was not; " for ref in standing), "")
+    raise Refused(
+        f"{newest.ref}, the newest version of {model}, was rejected: {newest.state_reason}. {before}"
+        f'to deploy it all the same: `clew deploy {newest.ref} --ungated --reason "…"`',
+        version=str(newest.ref),
+    )
 
 
 def rollback(backend: Backend, name: str, *, reason: str = "", wait_seconds: float = 30.0) -> EndpointStatus:
