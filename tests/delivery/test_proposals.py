@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from declaring import START, declare
@@ -17,6 +18,7 @@ from clew.definitions import (
     EndpointDefinition,
     FunctionRef,
     ModelDefinition,
+    ParameterDefinition,
     RolloutStep,
     TrainingSetDefinition,
     definition_digest,
@@ -24,7 +26,8 @@ from clew.definitions import (
 from clew.delivery import service as delivery
 from clew.errors import Invalid, Refused
 from clew.operations import Context
-from clew.pipelines.proposals import with_change
+from clew.pipelines.proposals import changed, with_change
+from clew.sdk.models import Model, integer
 from clew.serving import service as serving
 from clew.settings import load_settings
 
@@ -52,6 +55,44 @@ def test_a_field_that_is_not_there_or_can_not_be_is_told_with_those_that_there_a
 def test_a_value_is_read_as_json_where_it_is_json(value: str, made: str | None) -> None:
     assert with_change(TRAINING, "last", value).last == made  # type: ignore[union-attr]
     assert TRAINING.last is None, "the declaration itself is not touched"
+
+
+def late(rows: object, c: float = 1.0, depth: Annotated[int | None, integer(1, 9)] = None, kind: str = "a", free=2) -> None:  # type: ignore[no-untyped-def]
+    """A model's function; ``free`` says nothing of what it takes."""
+
+
+@pytest.fixture
+def model() -> Model[..., None]:
+    defaults = {"c": 1.0, "depth": None, "kind": "a", "free": 2}
+    parameters = {name: ParameterDefinition(default) for name, default in defaults.items()}  # type: ignore[arg-type]  # mixed on purpose
+    return Model(late, ModelDefinition("late", "rows", parameters, None, None, False, FunctionRef("flights", "late", "flights.py")))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"late.c": "abc"}, "late.c can't be 'abc': it takes float"),
+        ({"late.depth": "2.5"}, r"late.depth can't be 2.5: it takes int \| None"),
+        ({"late.c": "true"}, "late.c can't be True: it takes float"),
+        ({"late.kind": "15"}, "late.kind can't be 15: it takes str; text that reads as a number is written in double quotes"),
+        ({"late.deep": "3"}, "late has no 'deep' to change; it has c, depth, kind, free"),
+    ],
+)
+def test_what_a_parameter_can_not_take_is_refused_before_anything_is_built(
+    model: Model[..., None], change: dict[str, str], told: str
+) -> None:
+    with pytest.raises(Invalid, match=told):
+        changed([model], change)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "made"),
+    [("c", "2", 2), ("depth", "null", None), ("depth", "3", 3), ("kind", "b", "b"), ("kind", '"15"', "15"), ("free", "x", "x")],
+)
+def test_what_a_parameter_takes_is_its_new_default(model: Model[..., None], name: str, value: str, made: object) -> None:
+    (proposed,) = changed([model], {f"late.{name}": value})
+    assert isinstance(proposed.definition, ModelDefinition)
+    assert proposed.definition.parameters[name].default == made
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A changed recipe that is tried without changing what is declared."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
@@ -31,7 +31,10 @@ def changed(declared: "Iterable[Declared]", changes: Mapping[str, Any]) -> "list
             raise Invalid(f"{named!r} names nothing that is built; write asset.field, with one of {', '.join(sorted(places))}")
         original = listed[places[name]]
         copy: Declared = object.__new__(type(original))  # an asset copies and pickles as its name, which is the original
-        copy.__dict__ = {**original.__dict__, "definition": with_change(original.definition, field, value)}
+        made = with_change(original.definition, field, value)
+        if isinstance(made, ModelDefinition) and field in made.parameters:
+            _check_taken(original, field, made.parameters[field].default)
+        copy.__dict__ = {**original.__dict__, "definition": made}
         listed[places[name]] = copy
     return listed
 
@@ -61,6 +64,20 @@ def with_change(definition: AnyDefinition, field: str, value: Any) -> AnyDefinit
     except msgspec.ValidationError as error:
         raise Invalid(f"{definition.name}.{field} can't be {value!r}: {error}") from error
     return made
+
+
+def _check_taken(model: "Declared", parameter: str, value: Any) -> None:
+    """Raise ``Invalid`` for a value that the parameter's annotation can't take: the fit would fail by it, after everything before it."""
+    assert model.function is not None  # parameters are those of a function
+    try:
+        hint = get_type_hints(model.function).get(parameter, Any)
+        msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        takes = hint.__name__ if isinstance(hint, type) else str(hint)
+        quoted = "; text that reads as a number is written in double quotes" if takes == "str" else ""
+        raise Invalid(f"{model.name}.{parameter} can't be {value!r}: it takes {takes}{quoted}") from error
+    except (NameError, TypeError):  # an annotation that stands under TYPE_CHECKING only, or whose values are not told apart here
+        return
 
 
 def _read(value: Any) -> Any:
