@@ -1,6 +1,7 @@
 """What looks find, from arrays: words, thresholds, causes; and how often a healthy run is called anything else."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -17,6 +18,8 @@ DAY = timedelta(days=1)
 SPAN = Span(START, START + 28 * DAY, 100)
 QUARTER = Span(START, START + timedelta(hours=6), 100)
 
+NO_ROWS = Labelled(np.empty(0), np.empty(0), np.empty(0, np.int64))
+
 
 def labelled(first_day: int, days: int, *, seed: int = 0, harder: float = 0.0, per_day: int = 60) -> Labelled:
     rng = np.random.default_rng(seed)
@@ -31,7 +34,7 @@ def labelled(first_day: int, days: int, *, seed: int = 0, harder: float = 0.0, p
 
 def test_harder_rows_are_worse_and_the_cause_tells_it_as_the_look_does() -> None:
     found = performance(
-        SPAN, labelled(100, 28, harder=1.0), [labelled(0, 84, seed=1)], metrics=("log_loss", "auc"), unit=7, rate=0.05, looks=12
+        SPAN, labelled(100, 28, harder=1.0), labelled(0, 84, seed=1), metrics=("log_loss", "auc"), unit=7, rate=0.05, looks=12
     )
     assert found.word == "worse" and found.quiet == ()
     assert [(one.subject, one.word, one.summary) for one in found.causes] == [("", "worse", found.summary)]
@@ -44,7 +47,7 @@ def test_a_healthy_run_of_twelve_windows_is_called_worse_seldom() -> None:
         held = labelled(0, 84, seed=1_000 + run, per_day=15)
         words = [
             performance(
-                SPAN, labelled(100, 28, seed=100 * run + look, per_day=15), [held], metrics=("log_loss",), unit=7, rate=0.05, looks=12
+                SPAN, labelled(100, 28, seed=100 * run + look, per_day=15), held, metrics=("log_loss",), unit=7, rate=0.05, looks=12
             ).word
             for look in range(12)
         ]
@@ -53,7 +56,7 @@ def test_a_healthy_run_of_twelve_windows_is_called_worse_seldom() -> None:
 
 
 def test_without_unseen_rows_the_window_is_measured_and_not_judged() -> None:
-    found = performance(SPAN, labelled(100, 28), [], metrics=("auc",), unit=7, rate=0.05, looks=3)
+    found = performance(SPAN, labelled(100, 28), NO_ROWS, metrics=("auc",), unit=7, rate=0.05, looks=3)
     assert found.word == "not enough data yet"
     assert found.figures["metrics"]["auc"]["interval"] is not None and found.figures["metrics"]["auc"]["threshold"] is None
     assert found.figures["reference_weeks"] == 0
@@ -62,21 +65,22 @@ def test_without_unseen_rows_the_window_is_measured_and_not_judged() -> None:
 def test_a_window_of_one_class_has_no_auc_and_no_word() -> None:
     one_class = labelled(100, 28)
     one_class = Labelled(np.zeros(len(one_class)), one_class.scores, one_class.days)
-    found = performance(SPAN, one_class, [labelled(0, 84)], metrics=("auc",), unit=7, rate=0.05, looks=3)
+    found = performance(SPAN, one_class, labelled(0, 84), metrics=("auc",), unit=7, rate=0.05, looks=3)
     assert found.word == "not enough data yet" and "one class" in found.summary
+    assert "too few" not in found.summary  # it isn't weeks that are lacking
 
 
 def test_labels_that_are_amounts_are_not_judged_as_classes() -> None:
     amounts = labelled(100, 28)
     amounts = Labelled(amounts.labels * 17.5, amounts.scores, amounts.days)
-    found = performance(SPAN, amounts, [labelled(0, 84)], metrics=("auc",), unit=7, rate=0.05, looks=3)
+    found = performance(SPAN, amounts, labelled(0, 84), metrics=("auc",), unit=7, rate=0.05, looks=3)
     assert found.word == "not enough data yet" and "0 or 1, not 17.5" in found.summary
 
 
 @pytest.mark.parametrize("days", [0, 1, 13])
 def test_fewer_than_fourteen_days_with_labels_are_not_enough(days: int) -> None:
-    window = labelled(100, days) if days else Labelled(np.empty(0), np.empty(0), np.empty(0, np.int64), unlabelled=9)
-    found = performance(SPAN, window, [labelled(0, 84)], metrics=("auc",), unit=7, rate=0.05, looks=3)
+    window = labelled(100, days) if days else replace(NO_ROWS, unlabelled=9)
+    found = performance(SPAN, window, labelled(0, 84), metrics=("auc",), unit=7, rate=0.05, looks=3)
     assert (found.word, found.figures["days"]) == ("not enough data yet", days)
 
 

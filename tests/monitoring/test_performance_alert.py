@@ -1,5 +1,7 @@
 """The performance alert: the shuffles are those of scipy, a run alarms as often as it says, and too few blocks say so."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,16 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from clew.errors import Invalid
-from clew.monitoring.performance_alert import complete_windows, look_at_auc, look_at_mean
+from clew.monitoring.performance_alert import (
+    can_judge,
+    complete_windows,
+    fewest_reference,
+    look_at_auc,
+    look_at_mean,
+    most_reference,
+    too_few,
+    would_do,
+)
 
 
 def test_the_p_value_is_that_of_scipys_permutation_test() -> None:
@@ -86,6 +97,47 @@ def test_four_weeks_against_four_cannot_hold_five_per_cent_a_year_and_say_so() -
     losses = np.r_[np.full(4, 0.1), np.full(4, 0.9)]
     found = look_at_mean(losses, np.arange(8), np.arange(8) >= 4, looks=9)
     assert (found.word, found.threshold) == ("not enough data yet", None)
+
+
+@pytest.mark.parametrize(
+    ("window", "looks", "rate", "fewest"), [(2, 12, 0.05, 21), (2, 24, 0.05, 30), (4, 12, 0.05, 7), (4, 24, 0.05, 8), (1, 1, 0.1, 9)]
+)
+def test_the_fewest_weeks_that_can_be_judged_are_those_from_which_a_look_has_a_word(
+    window: int, looks: int, rate: float, fewest: int
+) -> None:
+    assert fewest_reference(window, looks=looks, rate=rate) == fewest
+    for reference in (fewest - 1, fewest):
+        weeks = np.arange(reference + window)
+        found = look_at_mean(weeks, weeks, weeks >= reference, looks=looks, rate=rate)
+        assert (found.word != "not enough data yet") == can_judge(reference, window, looks=looks, rate=rate) == (reference == fewest)
+
+
+@given(st.integers(0, 6), st.integers(1, 5), st.integers(1, 40), st.integers(1, 2))
+def test_each_length_that_would_do_does_and_one_less_does_not(held: int, window: int, looks: int, metrics: int) -> None:
+    def does(held: int, window: int, looks: int) -> bool:
+        return can_judge(most_reference(held, window), window, looks=looks * metrics, rate=0.05)
+
+    if does(held, window, looks):
+        return
+    told = would_do(held, window, looks=looks, rate=0.05, metrics=metrics)
+    read = re.fullmatch(r"a holdout of (\d+) weeks?(?:,| or) a window of (\d+) weeks?(?: or (\d+) looks? a run)? would do", told)
+    assert read is not None, told
+    longer, wider, fewer = (int(number or 0) for number in read.groups())
+    assert does(longer, window, looks) and not does(longer - 1, window, looks)
+    assert does(held, wider, looks) and not does(held, wider - 1, looks)
+    assert (not fewer or does(held, window, fewer)) and not does(held, window, fewer + 1)
+
+
+def test_weeks_that_are_too_few_say_whether_more_of_them_come_and_what_would_do_if_not() -> None:
+    few = "3 weeks of unseen rows and 2 weeks of the window are too few for that rate"
+    assert too_few(3, 2, 3, looks=12, rate=0.05, metrics=2) == (
+        f"{few}, and so are the 9 weeks that there can be as the version ages: a holdout of 24 weeks, a window of 4 weeks or 1 look a run would do"
+    )
+    assert (
+        too_few(3, 2, 3, looks=1, rate=0.05) == f"{few}: 5 weeks of unseen rows would do, and as the version ages there are up to 9 weeks"
+    )
+    assert too_few(9, 2, 3, looks=2, rate=0.05) == ""
+    assert "10 days of unseen rows and 20 days of the window" in too_few(1, 2, 1, looks=12, rate=0.05, unit=10)
 
 
 def test_windows_without_one_of_the_classes_have_not_enough() -> None:

@@ -31,6 +31,7 @@ from clew.monitoring.findings import (
     performance,
 )
 from clew.monitoring.outcomes import with_labels
+from clew.monitoring.performance_alert import EARLIER_WINDOWS
 from clew.monitoring.references import Reference, frame_of, null_rows, of_first_answers, reference_of
 from clew.monitoring.regret import paired_regret
 from clew.monitoring.schema import SkewReport, Word, monitoring_reports
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["findings_of_tenure", "regret_by_gates", "skew_reports"]
 
-_EARLIER_WINDOWS = 3
-"""How many windows before the one that is judged stand beside the held-out rows: labels are looked up anew for each."""
 _MOST_REPORTS = 20
 _FIRST_ANSWERS = 100
 """Fewer answers in a week give no bins to hold later ones against."""
@@ -139,8 +138,8 @@ def _performance(ground: _Ground, windows: list[Span], owed: list[Span]) -> list
     for span in owed:
         earlier = [labelled[one] for one in _earlier(windows, span) if words[one] != "worse"]
         judged = performance(
-            span, labelled[span], [*([held] if len(held) else []), *earlier], metrics=ground.definition.performance,
-            unit=unit_days(ground.block), rate=ground.definition.rate, looks=ground.definition.looks, source=ground.tenure.version,
+            span, labelled[span], held, earlier, metrics=ground.definition.performance, unit=unit_days(ground.block),
+            rate=ground.definition.rate, looks=ground.definition.looks, source=ground.tenure.version,
         )  # fmt: skip
         words[span] = judged.word
         found.append(judged)
@@ -149,7 +148,7 @@ def _performance(ground: _Ground, windows: list[Span], owed: list[Span]) -> list
 
 def _earlier(windows: list[Span], span: Span) -> list[Span]:
     place = windows.index(span)
-    return windows[max(0, place - _EARLIER_WINDOWS) : place]
+    return windows[max(0, place - EARLIER_WINDOWS) : place]
 
 
 def _with_earlier(windows: list[Span], owed: list[Span]) -> list[Span]:

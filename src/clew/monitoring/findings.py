@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clew.monitoring.drift import MINIMUM_REFERENCE, changed_at, evidence
 from clew.monitoring.due import Span
-from clew.monitoring.performance_alert import Look, look_at_auc, look_at_mean
+from clew.monitoring.performance_alert import Look, look_at_auc, look_at_mean, too_few
 from clew.monitoring.schema import MonitorKind, Word
 from clew.monitoring.windows import Window
 from clew.pipelines.comparison import MINIMUM_BLOCKS, clipped_log_loss
@@ -82,11 +82,20 @@ class Labelled:
 
 
 def performance(
-    span: Span, window: Labelled, held: Sequence[Labelled], *, metrics: Sequence[str], unit: int, rate: float, looks: int, source: str = ""
+    span: Span,
+    window: Labelled,
+    held: Labelled,
+    earlier: Sequence[Labelled] = (),
+    *,
+    metrics: Sequence[str],
+    unit: int,
+    rate: float,
+    looks: int,
+    source: str = "",
 ) -> Finding:
-    """Is the window worse than rows held out? ``held`` are those of the gate and, as a version ages, its earlier windows.
+    """Is the window worse than unseen rows? These are the rows ``held`` out and, as a version ages, its ``earlier`` windows.
 
-    Both are cut into whole weeks (``unit`` days): those of the window count from its first day, others back from their last.
+    All are cut into whole weeks (``unit`` days): those of the window count from its first day, others back from their last.
     """
     days = len(np.unique(window.days))
     counted = {"unit": "days", "days": days, "rows": len(window), "unlabelled": window.unlabelled, "rate": rate, "looks": looks}
@@ -96,7 +105,8 @@ def performance(
     if days < MINIMUM_BLOCKS:
         why = f"{days} days with labels, {len(window):,} rows; a look needs {MINIMUM_BLOCKS} days"
         return not_enough("performance", span, why, **counted)
-    known = [part for part in (_whole_weeks(one, unit) for one in held) if len(part[0])]
+    held_out = _whole_weeks(held, unit)
+    known = [part for part in (held_out, *(_whole_weeks(one, unit) for one in earlier)) if len(part[0])]
     figures: dict[str, Any] = counted | {"judged_by": f"blocks of {unit} days", "metrics": {}}
     shift = 0
     labels, scores, blocks = [window.labels], [window.scores], [(window.days - span.day) // unit]
@@ -111,7 +121,10 @@ def performance(
     figures["reference_weeks"] = len(np.unique(together[2][~recent]))
     figures["window_weeks"] = len(np.unique(blocks[0]))
     word = performance_word([one["word"] for one in figures["metrics"].values()])
-    summary = _performance_in_words(word, figures)
+    short = too_few(
+        figures["reference_weeks"], figures["window_weeks"], len(np.unique(held_out[2])), looks=looks, rate=rate, metrics=len(metrics), unit=unit
+    )  # fmt: skip
+    summary = "; ".join([_performance_in_words(word, figures), *([short] if short else [])])
     causes = (Cause("", "worse", summary),) if word == "worse" else ()
     return Finding("performance", span.start, span.end, word, summary, figures, causes, ("",) if word == "safe" else (), source)
 
@@ -169,13 +182,7 @@ def _performance_in_words(word: Word, figures: dict[str, Any]) -> str:
         told.append(measured + against + limit)
     counted = f"{figures['days']} days, {figures['rows']:,} rows"
     rule = f"by weeks, {figures['rate'] * 100:.0f} % in a run of {figures['looks']} looks"
-    weeks = ""
-    if word == "not enough data yet":
-        weeks = (
-            f"; {figures['reference_weeks']} weeks of unseen rows and {figures['window_weeks']} of the window are too few for that rate: a "
-            "longer holdout or fewer looks would do"
-        )
-    return f"{word}: {'; '.join(told)}; {counted}; {rule}{weeks}"
+    return f"{word}: {'; '.join(told)}; {counted}; {rule}"
 
 
 def _number(value: float | None) -> float | None:

@@ -7,7 +7,8 @@ whatever they share (Bonferroni). A row-wise test in its place alarms in nearly 
 
 Blocks are what has to be exchangeable. Days are not: a week of storms is bad day after day, and the loss of one day tells much of the next
 (a correlation of 0.5 on the flights). Shuffled days then alarm in a third of healthy runs where 5 % are promised, shuffled weeks in 8 %; so
-judge by weeks, with a reference of three months. Where blocks are too few for the rate, the answer is *not enough data yet*.
+judge by weeks, with a reference of three months. Where blocks are too few for the rate, the answer is *not enough data yet*, and
+``would_do`` says what to ask for instead.
 
 A season that is harder for every model is worse here too. Paired regret, against a fresh model on the same rows, is not misled by it.
 
@@ -18,6 +19,7 @@ DeLong, DeLong and Clarke-Pearson (1988) for AUC as ordered pairs: see ``clew.pi
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,11 +31,15 @@ import numpy.typing as npt
 from clew.errors import Invalid
 from clew.pipelines.intervals import pair_counts
 
-__all__ = ["Look", "complete_windows", "look_at_auc", "look_at_mean"]
+__all__ = [
+    "EARLIER_WINDOWS", "Look", "can_judge", "complete_windows", "fewest_reference", "look_at_auc", "look_at_mean", "most_reference", "too_few", "would_do",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 _SHUFFLES = 9_999
+EARLIER_WINDOWS = 3
+"""How many of a version's windows before the judged one stand beside the rows held out."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,75 @@ class Look:
     reference_blocks: int
     window_blocks: int
     rows: int
+
+
+def can_judge(reference: int, window: int, *, looks: int, rate: float) -> bool:
+    """Can blocks of a window be chosen among all in so many ways that one look of the run can alarm at its share of the rate?
+
+    >>> [can_judge(weeks, 4, looks=12, rate=0.05) for weeks in (6, 7)]
+    [False, True]
+    """
+    return math.comb(reference + window, window) >= looks / rate
+
+
+def fewest_reference(window: int, *, looks: int, rate: float) -> int:
+    """The fewest blocks beside which a window can be judged.
+
+    >>> [fewest_reference(4, looks=12 * metrics, rate=0.05) for metrics in (1, 2)]
+    [7, 8]
+    """
+    enough = math.ceil(looks / rate)  # even for a window of one block, which can then be any of them
+    return bisect_left(range(enough), x=True, key=lambda blocks: can_judge(blocks, window, looks=looks, rate=rate))
+
+
+def most_reference(held: int, window: int) -> int:
+    """The blocks that a window of an aged version is held against, of which ``held`` were held out."""
+    return held + EARLIER_WINDOWS * window
+
+
+def too_few(reference: int, window: int, held: int, *, looks: int, rate: float, metrics: int = 1, unit: int = 7) -> str:
+    """In words: a window can't be judged, and whether that changes as the version ages or what would do; empty where it can.
+
+    All count blocks of ``unit`` days: those that the window is held against, its own, and the part of the former that was held out.
+    """
+    tests = looks * metrics
+    if can_judge(reference, window, looks=tests, rate=rate):
+        return ""
+    few = f"{_length(reference, unit)} of unseen rows and {_length(window, unit)} of the window are too few for that rate"
+    most = most_reference(held, window)
+    if can_judge(most, window, looks=tests, rate=rate):
+        enough = fewest_reference(window, looks=tests, rate=rate)
+        return f"{few}: {_length(enough, unit)} of unseen rows would do, and as the version ages there are up to {_length(most, unit)}"
+    later = f", and so are the {_length(most, unit)} that there can be as the version ages" if most > reference else ""
+    return f"{few}{later}: {would_do(held, window, looks=looks, rate=rate, metrics=metrics, unit=unit)}"
+
+
+def would_do(held: int, window: int, *, looks: int, rate: float, metrics: int = 1, unit: int = 7) -> str:
+    """Which holdout, window or number of looks, each alone, would let windows of an aged version be judged that now never can.
+
+    A longer window also brings more reference, since earlier ones are part of it.
+
+    >>> would_do(3, 2, looks=12, rate=0.05, metrics=2)
+    'a holdout of 24 weeks, a window of 4 weeks or 1 look a run would do'
+    """
+
+    def judges(window: int, tests: int) -> bool:
+        return can_judge(most_reference(held, window), window, looks=tests, rate=rate)
+
+    tests = looks * metrics
+    holdout = fewest_reference(window, looks=tests, rate=rate) - EARLIER_WINDOWS * window
+    wider = 1 + bisect_left(range(1, math.ceil(tests / rate)), x=True, key=lambda window: judges(window, tests))
+    fewer = bisect_left(range(1, tests + 1), x=True, key=lambda tests: not judges(window, tests)) // metrics
+    told = [f"a holdout of {_length(holdout, unit)}", f"a window of {_length(wider, unit)}"]
+    if fewer:
+        told.append(f"{fewer} look{'s' if fewer > 1 else ''} a run")
+    return f"{', '.join(told[:-1])} or {told[-1]} would do"
+
+
+def _length(blocks: int, unit: int) -> str:
+    if unit != 7:
+        return f"{blocks * unit} days"
+    return "1 week" if blocks == 1 else f"{blocks} weeks"
 
 
 def complete_windows(since: int, until: int, size: int) -> list[range]:
@@ -156,7 +231,7 @@ def _look(
     # Where a figure can't be had, the shuffle counts against an alarm. The small slack makes equal choices equal in spite of rounding.
     as_bad = np.isnan(badness) | (badness >= badness[0] - 1e-12)
     p_value = float(as_bad.mean())
-    enough = 1 / math.comb(blocks, chosen) <= level and not np.isnan(badness[0])
+    enough = can_judge(blocks - chosen, chosen, looks=looks, rate=rate) and not np.isnan(badness[0])
     word: Literal["worse", "not worse", "not enough data yet"] = "not enough data yet"
     if enough:
         word = "worse" if p_value <= level else "not worse"

@@ -43,13 +43,16 @@ def apply(*, prune: bool = False, dry_run: bool = False) -> ApplyResult:
     """Make what the imported files declare the project's definitions; what would be removed is listed, and goes with ``prune`` only.
 
     A column that is named and that the newest rows don't have is said on stderr, and refused by ``plan`` and ``build`` only: rows that
-    have it may be on their way.
+    have it may be on their way. So is, with what would do, that a monitor can never judge performance by the lengths that are declared.
     """
+    from clew.monitoring.promises import never_judging
     from clew.pipelines.columns import in_words
 
     declared, made = declarations.all_declared(), builder()
     if wrong := made.planner.unknown_columns(declared):
         console.note(in_words(wrong))
+    for told in never_judging(one.definition for one in declared):
+        console.note(told)
     return made.apply(declared, prune=prune, dry_run=dry_run)
 
 
