@@ -287,6 +287,20 @@ def test_what_a_guard_closed_is_closed_once_and_for_its_candidate_only(champion:
     assert [(event.body["by"], event.body["reason"]) for event in events] == [("guard", "it failed")]
 
 
+def test_the_reason_of_an_endpoint_is_the_one_by_which_its_version_answers(champion: LocalBackend) -> None:
+    deployed = champion.call(service.endpoint_status, "late").reason
+    assert deployed == champion.call(service.endpoint_status, "late").route.reason != ""
+    epoch = try_it(champion).epoch
+    assert champion.call(service.endpoint_status, "late").reason == deployed
+    champion.call(service.close_candidate, "late", epoch, "out of bounds", "guard")
+    closed = champion.call(service.endpoint_status, "late")
+    assert (closed.reason, closed.route.reason) == (deployed, "out of bounds"), "the candidate's reason is none for the champion"
+    champion.call(service.deploy_ungated, "late", "late@2", "a better one")
+    assert champion.call(service.endpoint_status, "late").reason == "a better one"
+    champion.call(service.rollback, "late", "not so good")
+    assert champion.call(service.endpoint_status, "late").reason == "not so good"
+
+
 def test_what_a_notebook_prints_is_a_line(champion: LocalBackend) -> None:
     try_it(champion)
     status = champion.call(service.endpoint_status, "late")

@@ -244,7 +244,8 @@ class Minute:
 class EndpointStatus:
     """``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first.
 
-    ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's.
+    ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's. ``reason`` is why the version
+    that the route serves came to answer: a candidate that came and went since has reasons of its own, which stand at its routes.
     """
 
     endpoint: Endpoint
@@ -255,6 +256,7 @@ class EndpointStatus:
     errors: int
     minutes: list[Minute]
     refused: int = 0
+    reason: str = ""
 
     def __repr__(self) -> str:  # the route's document is pages long
         alive = sum(process.alive for process in self.processes)

@@ -376,7 +376,15 @@ def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointS
         sum(minute.errors for minute in recent),
         recent,
         sum(minute.refused for minute in recent),
+        _why_it_answers(context, route),
     )
+
+
+def _why_it_answers(context: Context, route: Route) -> str:
+    """The reason of the route that brought the version that a route serves, whatever candidates have come and gone since."""
+    where = (routes.c.project == context.project, routes.c.endpoint == route.endpoint, routes.c.epoch <= route.epoch)
+    query = sa.select(routes.c.reason).where(*where, routes.c.cause.in_(("deploy", "rollback")))
+    return str(context.db.scalar(query.order_by(routes.c.epoch.desc()).limit(1)))
 
 
 @operation("GET /projects/{project}/serving", permission="serving.read", kind="read")

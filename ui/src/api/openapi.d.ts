@@ -2182,7 +2182,8 @@ export interface components {
          * EndpointStatus
          * @description ``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first.
          *
-         *         ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's.
+         *         ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's. ``reason`` is why the version
+         *         that the route serves came to answer: a candidate that came and went since has reasons of its own, which stand at its routes.
          */
         EndpointStatus: {
             endpoint: components["schemas"]["Endpoint"];
@@ -2190,6 +2191,8 @@ export interface components {
             flipped: boolean;
             minutes: components["schemas"]["Minute"][];
             processes: components["schemas"]["ServingProcess"][];
+            /** @default  */
+            reason: string;
             /** @default 0 */
             refused: number;
             requests: number;

@@ -28,7 +28,11 @@ describe("what needs a person", () => {
     expect(needs({ ...nothing, missing })[0]?.text).toBe("origin_weather had nothing for any of the last 80 answers.");
   });
   it("is a decision while a version serves that no gate let pass", () => {
-    const status = serving({ endpoint: { name: "late", model: "late", number: 1 }, route: { ungated: true, reason: "a fix" } });
+    const status = serving({
+      endpoint: { name: "late", model: "late", number: 1 },
+      route: { ungated: true, reason: "out of bounds" },
+      reason: "a fix",
+    });
     expect(needs({ ...nothing, statuses: [status] })[0]).toMatchObject({ word: "decide", said: "a fix" });
   });
   it("is a decision when a version did not pass its gate", () => {

@@ -46,13 +46,13 @@ export function needs(seen: Seen): Need[] {
   found.push(...monitors.map((monitor) => ofDrift(drifted.filter((alert) => alert.monitor === monitor))));
   found.push(...triggers.flatMap((trigger) => ofTrigger(trigger, events)), ...rollouts.flatMap(ofRollout));
   const alarmed = new Set(alerts.filter((alert) => alert.kind === "missing").map((alert) => alert.subject));
-  for (const { endpoint, route } of statuses)
+  for (const { endpoint, route, reason } of statuses)
     if (route?.ungated && !route.candidate)
       found.push({
         word: "decide",
         tone: "warn",
         text: `${endpoint.name} answers with ${endpoint.model}@${endpoint.number}, deployed without a gate's word.`,
-        said: route.reason,
+        said: reason,
       });
   for (const { view, times, of } of missing.filter(({ view }) => !alarmed.has(view)))
     found.push({

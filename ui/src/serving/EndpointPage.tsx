@@ -132,9 +132,9 @@ function Shown({ status, minutes, open }: { status: Schemas["EndpointStatus"]; m
               </span>
             </span>
           ))}
-          {route.reason && (
+          {status.reason && (
             <span>
-              Reason: <Linked text={route.reason} />
+              Reason: <Linked text={status.reason} />
             </span>
           )}
         </div>
