@@ -35,9 +35,14 @@ describe("what needs a person", () => {
     });
     expect(needs({ ...nothing, statuses: [status] })[0]).toMatchObject({ word: "decide", said: "a fix" });
   });
-  it("is a decision when a version did not pass its gate", () => {
-    const verdicts = [{ model: "late", number: 3, gate: "no_worse", passed: false, word: "worse", reason: "AUC −0.021" }] as never[];
-    expect(needs({ ...nothing, verdicts })[0]).toMatchObject({ word: "decide", said: "AUC −0.021" });
+  const verdicts = [{ model: "late", number: 3, gate: "no_worse", passed: false, word: "worse", reason: "AUC −0.021" }] as never[];
+  it("is no decision that a gate rejected a version: that is one already", () => {
+    const status = serving({ endpoint: { name: "late", model: "late", number: 2 } });
+    expect(needs({ ...nothing, statuses: [status], verdicts })).toEqual([]);
+  });
+  it("is a decision when the version that answers did not pass its gate again", () => {
+    const status = serving({ endpoint: { name: "late", model: "late", number: 3 } });
+    expect(needs({ ...nothing, statuses: [status], verdicts })[0]).toMatchObject({ word: "decide", said: "AUC −0.021" });
   });
 });
 

@@ -64,13 +64,15 @@ export function needs(seen: Seen): Need[] {
           : `${view} was missing in ${times} of the last ${of} answers.`,
       said: times === of ? "its source may have gone silent; they were given on its fallback" : "they were given on its fallback",
     });
-  for (const verdict of verdicts) {
-    if (!verdict.passed)
+  // A version that a gate stopped is rejected, which is a decision already, unless it answers or has answered.
+  for (const { model, number, gate, word, reason } of verdicts.filter(({ passed }) => !passed)) {
+    const serves = statuses.find(({ endpoint }) => endpoint.model === model && endpoint.number === number);
+    if (serves)
       found.push({
         word: "decide",
         tone: "warn",
-        text: `${verdict.model}@${verdict.number} did not pass ${verdict.gate}: ${verdict.word}.`,
-        said: verdict.reason,
+        text: `${serves.endpoint.name} answers with ${model}@${number}, which did not pass ${gate} when it was judged again: ${word}.`,
+        said: reason,
       });
   }
   // A build's runs are of the experiment that is named as its model.
