@@ -6,17 +6,21 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from clew import backend as backends
+from clew import console
 from clew.access.service import set_event_time
 from clew.backend import LocalBackend
 from clew.catalog.schema import DefinitionDraft
 from clew.catalog.service import apply_definitions
+from clew.cli import app
 from clew.clock import to_micros
 from clew.datasets.service import append_rows
 from clew.definitions import DatasetDefinition, MonitorDefinition, definition_digest, to_document
 from clew.monitoring.alerts import list_alerts
-from clew.monitoring.looking import look, window_profile
-from clew.monitoring.schema import MonitorLook
+from clew.monitoring.looking import list_monitors, look, window_profile
+from clew.monitoring.schema import Monitor, MonitorLook, Unjudged
 from clew.sdk.ingest import ingest_frame
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -132,3 +136,55 @@ def test_a_datasets_weeks_name_values_that_its_version_never_held(watched: Local
     assert by_name["site"].new == ("west",) and 0.4 < found["site"].rest.total / found.profile.rows < 0.6
     assert 0.1 < (by_name["heat"].missing_after or 0.0) < 0.3
     assert found.shifts[0].name in ("heat", "site") and found.shifts[-1].jensen_shannon == 0.0
+
+
+def test_the_word_on_missing_data_is_of_the_newest_quarter_that_had_rows_enough(backend: LocalBackend) -> None:
+    """A reference of one moment has no pause that could be a limit on age, so that a quarter without rows can't say anything."""
+
+    def arrive(first: int, count: int, at: datetime) -> None:
+        ingest(backend, pl.DataFrame({"number": range(first, first + count), "at": [at] * count, "heat": [20.0] * count}))
+
+    def listed() -> Monitor:
+        (found,) = backend.call(list_monitors).items
+        return found
+
+    hour = timedelta(hours=1)
+    watch = MonitorDefinition(WATCH.name, None, "readings")
+    backend.call(set_event_time, BORDER)
+    arrive(0, 40, BORDER)
+    backend.call(apply_definitions, [DefinitionDraft("monitor", watch.name, definition_digest(watch), to_document(watch))])
+    backends.use(backend)
+    looks(backend, BORDER + 6 * hour)
+    arrive(40, 10, BORDER + 7 * hour)
+    looks(backend, BORDER + 12 * hour)
+    assert [(one.word, one.end) for one in listed().looks] == [("safe", BORDER + 12 * hour)]
+    assert listed().unjudged is None
+
+    (nothing,) = looks(backend, BORDER + 18 * hour)
+    assert nothing.summary == "not enough data yet: no rows, and nothing with a limit on its age"
+    assert [(one.word, one.end) for one in listed().looks] == [("safe", BORDER + 12 * hour)]
+    assert listed().unjudged == Unjudged(BORDER + 18 * hour, rows=False)
+    shown = CliRunner().invoke(app, ["monitors"], env={"COLUMNS": "200"}).output
+    of = console.instant(BORDER + 12 * hour)
+    assert f"readings_quality: what it says of missing data is as of {of}; no row has come since" in shown
+
+    arrive(50, 1, BORDER + 19 * hour)
+    (few,) = looks(backend, BORDER + 24 * hour)
+    assert few.word == "not enough data yet" and "1 row, too few here or in the reference to tell" in few.summary
+    looks(backend, BORDER + 30 * hour)
+    assert listed().unjudged == Unjudged(BORDER + 30 * hour, rows=True)
+    assert "too few rows have come since to tell" in CliRunner().invoke(app, ["monitors"], env={"COLUMNS": "200"}).output
+
+    arrive(51, 10, BORDER + 31 * hour)
+    looks(backend, BORDER + 36 * hour)
+    assert (listed().looks[0].end, listed().unjudged) == (BORDER + 36 * hour, None)
+
+
+def test_a_monitor_that_never_had_rows_enough_says_so(backend: LocalBackend) -> None:
+    watch = MonitorDefinition(WATCH.name, None, "readings")
+    backend.call(set_event_time, BORDER)
+    ingest(backend, pl.DataFrame({"number": range(40), "at": [BORDER + timedelta(hours=1)] * 40, "heat": [20.0] * 40}))
+    backend.call(apply_definitions, [DefinitionDraft("monitor", watch.name, definition_digest(watch), to_document(watch))])
+    looks(backend, BORDER + timedelta(days=2))
+    (found,) = backend.call(list_monitors).items
+    assert {one.word for one in found.looks} == {"not enough data yet"} and found.unjudged is None

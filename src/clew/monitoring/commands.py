@@ -120,6 +120,8 @@ def monitors(
         rows = ((one.name, one.endpoint or one.dataset, *(_told(one, kind) for kind in _KINDS), one.alerts) for one in found)
         empty = "no monitor is declared yet: clew.monitor(…) in your file, then `clew apply`"
         console.show_rows(found, ("monitor", "of", *_KINDS, "open alerts"), rows, empty=empty)
+        for told in filter(None, map(_unjudged, found)):
+            console.say(told)
         return
     if look:
         console.note(_looked_at(len(backend.call(looking.look, name).items)))
@@ -154,6 +156,16 @@ def _told(monitor: Monitor, kind: MonitorKind) -> str | None:
     if kind not in monitor.watches:
         return None
     return next((look.word for look in monitor.looks if look.kind == kind), "no look yet")
+
+
+def _unjudged(monitor: Monitor) -> str | None:
+    """Of which time the word about missing data is, where there is a newer look that could say nothing."""
+    if monitor.unjudged is None:
+        return None
+    judged = next(look for look in monitor.looks if look.kind == "missing")
+    nobody, few = ("nobody has asked", "too few have asked") if monitor.endpoint else ("no row has come", "too few rows have come")
+    since = f"{few} since to tell" if monitor.unjudged.rows else f"{nobody} since"
+    return f"{monitor.name}: what it says of missing data is as of {console.instant(judged.end)}; {since}"
 
 
 def _show_profile(found: WindowProfile | None, name: str) -> None:

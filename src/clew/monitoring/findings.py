@@ -360,11 +360,18 @@ def missing(span: Span, rates: Sequence[MissingRate], stale: Sequence[Stale], *,
     summary = f"{word}: " + (
         "; ".join(f"{one['subject']}: {one['why']}" for one in gone) if gone
         else f"nothing more than in the reference; {rate * 100:.0f} % a run" if word == "safe"
-        else "no rows, and nothing with a limit on its age"
+        else f"{_few_rows(rates)}, and nothing with a limit on its age"
     )  # fmt: skip
     causes = tuple(Cause(one["subject"], "missing", one["why"]) for one in gone)
     quiet = tuple(one["subject"] for one in told.values() if one["word"] == "safe")
     return Finding("missing", span.start, span.end, word, summary, figures, causes, quiet, source)
+
+
+def _few_rows(rates: Sequence[MissingRate]) -> str:
+    rows = max((one.rows for one in rates), default=0)
+    if not rows:
+        return "no rows"
+    return f"{rows:,} row{'s' if rows > 1 else ''}, too few here or in the reference to tell"
 
 
 def _rate_word(one: MissingRate, level: float) -> dict[str, Any]:

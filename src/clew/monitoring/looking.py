@@ -17,7 +17,7 @@ from clew.monitoring import alerts
 from clew.monitoring.dataset_looks import findings_of_dataset
 from clew.monitoring.endpoint_looks import findings_of_tenure, regret_by_gates, skew_reports
 from clew.monitoring.findings import Finding
-from clew.monitoring.schema import Monitor, MonitorKind, MonitorLook, WindowProfile
+from clew.monitoring.schema import Monitor, MonitorKind, MonitorLook, Unjudged, WindowProfile, Word
 from clew.monitoring.schema import alerts as alerts_table
 from clew.monitoring.schema import monitor_looks as looks
 from clew.monitoring.seen import Seen, looks_so_far
@@ -31,6 +31,7 @@ __all__ = ["list_monitors", "look", "monitor_definition", "monitor_looks", "wind
 
 _MAX_LIMIT = 500
 _MOST_WEEKS = 520
+_NOTHING_SAID: Word = "not enough data yet"
 _ORDER = ("missing", "skew", "drift", "performance", "regret")
 
 
@@ -159,18 +160,39 @@ def _newest_word(context: Context, name: str, kind: str) -> str | None:
 
 @operation("GET /projects/{project}/monitors", permission="monitoring.read", kind="read")
 def list_monitors(context: Context) -> Page[Monitor]:
-    """The declared monitors by name, each with its newest look of every kind."""
+    """The declared monitors by name, each with its newest look of every kind; at missing data the newest that could be judged."""
     found = []
     for one in catalog.list_definitions(context, "monitor").items:
         definition = from_document(one.document)
         assert isinstance(definition, MonitorDefinition)  # its kind is monitor
         watches = _watches(definition)
-        newest = [made for kind in watches if (made := _newest(context, one.name, kind)) is not None]
+        newest = {kind: made for kind in watches if (made := _newest(context, one.name, kind)) is not None}
+        unjudged = None
+        if "missing" in newest:
+            newest["missing"], unjudged = _judged(context, newest["missing"])
         counted = sa.select(sa.func.count()).where(
             alerts_table.c.project == context.project, alerts_table.c.monitor == one.name, alerts_table.c.state == "open"
         )
-        found.append(Monitor(one.name, definition.endpoint, definition.dataset, watches, newest, int(context.db.scalar(counted) or 0)))
+        open_alerts = int(context.db.scalar(counted) or 0)
+        found.append(
+            Monitor(one.name, definition.endpoint, definition.dataset, watches, list(newest.values()), open_alerts, unjudged)
+        )  # fmt: skip
     return Page(found)
+
+
+def _judged(context: Context, newest: MonitorLook) -> tuple[MonitorLook, Unjudged | None]:
+    """The newest look at missing data that could be judged, and what came after it; the newest of all if none could."""
+    if newest.word != _NOTHING_SAID:
+        return newest, None
+    of = _of(context, newest.monitor, newest.kind)
+    query = of.where(looks.c.source == newest.source, looks.c.word != _NOTHING_SAID).order_by(looks.c.window_end.desc()).limit(1)
+    row = context.db.execute(query).first()
+    if row is None:
+        return newest, None
+    # Looks without any row all say the same, and those with a few say how many.
+    differs = of.where(looks.c.window_end > row.window_end, looks.c.summary != newest.summary).limit(1)
+    rows = any(one.get("rows") for one in newest.figures["subjects"]) or context.db.execute(differs).first() is not None
+    return _as_look(row), Unjudged(newest.end, rows)
 
 
 def _watches(definition: MonitorDefinition) -> tuple[MonitorKind, ...]:

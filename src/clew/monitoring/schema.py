@@ -14,7 +14,7 @@ from clew.pipelines.comparison import unit_of
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
-    "Alert", "FeatureSkew", "Monitor", "MonitorKind", "MonitorLook", "PerformanceReport", "Report", "ShadowReport", "SkewReport", "WindowProfile", "Word",
+    "Alert", "FeatureSkew", "Monitor", "MonitorKind", "MonitorLook", "PerformanceReport", "Report", "ShadowReport", "SkewReport", "Unjudged", "WindowProfile", "Word",
     "alert_deliveries", "alerts", "monitor_looks", "monitoring_reports", "reference_profiles",
 ]  # fmt: skip
 
@@ -310,8 +310,23 @@ class WindowProfile:
 
 
 @dataclass(frozen=True)
+class Unjudged:
+    """The quarters of days after the newest one in which there were rows enough to say whether anything is missing.
+
+    They end at ``until``; ``rows`` says whether there were any, too few, or none at all.
+    """
+
+    until: datetime
+    rows: bool
+
+
+@dataclass(frozen=True)
 class Monitor:
-    """A declared monitor, the newest look of each kind, and how many alerts wait for somebody."""
+    """A declared monitor, the newest look of each kind, and how many alerts wait for somebody.
+
+    At missing data it is the newest look that could say something, if one of the same version or reference could: at night nobody asks,
+    which says nothing against the evening. What came after it is ``unjudged``.
+    """
 
     name: str
     endpoint: str | None
@@ -319,6 +334,7 @@ class Monitor:
     watches: tuple[MonitorKind, ...]
     looks: list[MonitorLook]
     alerts: int
+    unjudged: Unjudged | None
 
 
 @dataclass(frozen=True)

@@ -1138,7 +1138,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The declared monitors by name, each with its newest look of every kind. */
+        /** The declared monitors by name, each with its newest look of every kind; at missing data the newest that could be judged. */
         get: operations["monitoring.list_monitors"];
         put?: never;
         post?: never;
@@ -2574,6 +2574,9 @@ export interface components {
         /**
          * Monitor
          * @description A declared monitor, the newest look of each kind, and how many alerts wait for somebody.
+         *
+         *         At missing data it is the newest look that could say something, if one of the same version or reference could: at night nobody asks,
+         *         which says nothing against the evening. What came after it is ``unjudged``.
          */
         Monitor: {
             alerts: number;
@@ -2581,6 +2584,7 @@ export interface components {
             endpoint: string | null;
             looks: components["schemas"]["MonitorLook"][];
             name: string;
+            unjudged: components["schemas"]["Unjudged"] | null;
             watches: ("drift" | "missing" | "performance" | "regret" | "skew")[];
         };
         /**
@@ -3380,6 +3384,16 @@ export interface components {
             state: "known" | "none" | "unlabelled" | "waiting";
             /** @default null */
             value: number | null;
+        };
+        /**
+         * Unjudged
+         * @description The quarters of days after the newest one in which there were rows enough to say whether anything is missing.
+         *
+         *         They end at ``until``; ``rows`` says whether there were any, too few, or none at all.
+         */
+        Unjudged: {
+            rows: boolean;
+            until: string;
         };
         /**
          * UsedView

@@ -11,7 +11,7 @@ import { projectRoute, useProject } from "../shell/root";
 import { AlertsTable } from "./AlertsPage";
 import { DriftTable } from "./DriftTable";
 import { LooksTable } from "./LooksTable";
-import { conclusion, type DriftFigures, type Kind, type Look, type MissingFigures, QUESTIONS, WORD_TONES } from "./looks";
+import { conclusion, type DriftFigures, type Kind, type Look, type MissingFigures, QUESTIONS, sinceSaid, WORD_TONES } from "./looks";
 import { MissingTable } from "./MissingTable";
 import { PerformanceLooks } from "./PerformanceLooks";
 import { SkewTable } from "./SkewTable";
@@ -88,7 +88,13 @@ function Shown({ monitor }: { monitor: Schemas["Monitor"] }) {
         </Panel>
       )}
       {monitor.watches.map((kind) => (
-        <Part key={kind} monitor={monitor.name} kind={kind} newest={newest.get(kind)} />
+        <Part
+          key={kind}
+          monitor={monitor.name}
+          kind={kind}
+          newest={newest.get(kind)}
+          aside={(kind === "missing" && sinceSaid(monitor)) || UNITS[kind]}
+        />
       ))}
     </>
   );
@@ -96,7 +102,7 @@ function Shown({ monitor }: { monitor: Schemas["Monitor"] }) {
 
 const LIMITS: Record<Kind, number> = { performance: 60, regret: 30, drift: 60, missing: 120, skew: 20 };
 
-function Part({ monitor, kind, newest }: { monitor: string; kind: Kind; newest: Look | undefined }) {
+function Part({ monitor, kind, newest, aside }: { monitor: string; kind: Kind; newest: Look | undefined; aside: string }) {
   const project = useProject();
   const looks = useRead(
     "/api/v1/projects/{project}/monitors/{name}/looks",
@@ -105,7 +111,7 @@ function Part({ monitor, kind, newest }: { monitor: string; kind: Kind; newest: 
   );
   return (
     <section id={kind} style={{ display: "contents" }}>
-      <Panel title={QUESTIONS[kind]} said={newest && <Pill tone={WORD_TONES[newest.word]}>{newest.word}</Pill>} aside={UNITS[kind]} flush>
+      <Panel title={QUESTIONS[kind]} said={newest && <Pill tone={WORD_TONES[newest.word]}>{newest.word}</Pill>} aside={aside} flush>
         {newest ? (
           <Ready query={looks} what={`the looks at ${kind}`}>
             {({ items }) => <Evidence kind={kind} looks={items} newest={newest} />}

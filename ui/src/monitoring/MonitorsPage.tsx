@@ -59,10 +59,7 @@ function MonitorsPage() {
                       <td className="number">{monitor.alerts ? <Pill tone="bad">{monitor.alerts}</Pill> : 0}</td>
                       <td className="mono third nowrap">
                         {moment(
-                          monitor.looks
-                            .map((look) => look.end)
-                            .sort()
-                            .at(-1),
+                          [...monitor.looks.map((look) => look.end), ...(monitor.unjudged ? [monitor.unjudged.until] : [])].sort().at(-1),
                         )}
                       </td>
                     </tr>

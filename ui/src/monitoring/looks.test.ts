@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ageSaid, causeOf, conclusion, evidenceByWeek, evidenceSaid, folded, type Look, rateSaid } from "./looks";
+import { ageSaid, causeOf, conclusion, evidenceByWeek, evidenceSaid, folded, type Look, rateSaid, sinceSaid } from "./looks";
 
 function look(kind: string, word: string, figures: Record<string, unknown> = {}, source = "late@2"): Look {
   return { kind, word, figures, source } as unknown as Look;
@@ -39,6 +39,19 @@ describe("a monitor's conclusion", () => {
     );
     expect(conclusion({ looks: [look("performance", "not enough data yet")], watches: ["performance"] }).text).toBe("Not enough data yet.");
     expect(conclusion({ looks: [], watches: ["drift"] }).text).toBe("It has not looked yet.");
+  });
+});
+
+describe("a word about missing data that is not of the newest quarter", () => {
+  const looks = [{ ...look("missing", "safe"), end: "2013-05-20T22:00:00Z" }];
+  const until = "2013-05-21T10:00:00Z";
+  it("says of which time it is, and that nobody or too few have asked since", () => {
+    expect(sinceSaid({ endpoint: "late", looks, unjudged: { until, rows: false } })).toMatch(/^as of .*; nobody has asked since$/);
+    expect(sinceSaid({ endpoint: "late", looks, unjudged: { until, rows: true } })).toMatch(/; too few have asked since to tell$/);
+    expect(sinceSaid({ endpoint: null, looks, unjudged: { until, rows: false } })).toMatch(/; no row has come since$/);
+  });
+  it("says nothing else", () => {
+    expect(sinceSaid({ endpoint: "late", looks, unjudged: null })).toBeNull();
   });
 });
 

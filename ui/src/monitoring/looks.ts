@@ -1,5 +1,5 @@
 import type { Schemas } from "../api/client";
-import { count, figure, percent, signed, span } from "../design/format";
+import { count, figure, moment, percent, signed, span } from "../design/format";
 import type { IntervalFigures } from "../design/Interval";
 import type { Tone } from "../design/Pill";
 
@@ -130,6 +130,14 @@ export function unjudgedSaid({ few, unseen }: { few: readonly Kind[]; unseen: re
   return [few.length && `${few.join(", ")}: not enough data yet`, unseen.length && `${unseen.join(", ")}: not looked yet`]
     .filter(Boolean)
     .join("; ");
+}
+
+/** Of which time the word about missing data is, where there are newer looks that could say nothing. */
+export function sinceSaid({ endpoint, looks, unjudged }: Pick<Schemas["Monitor"], "endpoint" | "looks" | "unjudged">): string | null {
+  const judged = looks.find((look) => look.kind === "missing");
+  if (!unjudged || !judged) return null;
+  const [nobody, few] = endpoint ? ["nobody has asked", "too few have asked"] : ["no row has come", "too few rows have come"];
+  return `as of ${moment(judged.end)}; ${unjudged.rows ? `${few} since to tell` : `${nobody} since`}`;
 }
 
 /** A monitor's conclusion: what is amiss first, then what was looked at and what was not. */
