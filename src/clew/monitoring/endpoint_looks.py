@@ -13,7 +13,7 @@ from clew.catalog.schema import gate_verdicts
 from clew.clock import parse_duration
 from clew.datasets.profile import Profile, profile
 from clew.definitions import FeaturesDefinition, MonitorDefinition, from_document
-from clew.feature_store.schema import TrainingSetDetails, UsedView
+from clew.feature_store.schema import TrainingSetDetails, UsedView, used_views
 from clew.feature_store.training_data import block_numbers
 from clew.monitoring.arrivals import Arrivals, arrivals_of
 from clew.monitoring.due import QUARTERS_A_DAY, Span, first_whole_day, quarters, spans, unit_days, window_days
@@ -362,7 +362,7 @@ def _missing(ground: _Ground, owed: list[Span]) -> list[Finding]:
 def _ages(ground: _Ground, views: Iterable[UsedView]) -> list[tuple[str, Arrivals, timedelta, str]]:
     """Each view that declares a ttl, with when its rows became known."""
     found: dict[str, tuple[str, Arrivals, timedelta, str]] = {}
-    for use in _stored(views):
+    for use in used_views(views):
         definition = from_document(use.details.definition)
         if not isinstance(definition, FeaturesDefinition) or definition.ttl is None or use.details.kind != "table":
             continue
@@ -374,12 +374,6 @@ def _ages(ground: _Ground, views: Iterable[UsedView]) -> list[tuple[str, Arrival
             oldest = min(timed, key=lambda one: one.newest(ground.context.now) or datetime.min.replace(tzinfo=ground.context.now.tzinfo))
             found[name] = (name, oldest, parse_duration(definition.ttl), definition.ttl)
     return list(found.values())
-
-
-def _stored(views: Iterable[UsedView]) -> Iterable[UsedView]:
-    for use in views:
-        yield use
-        yield from _stored(use.inputs)
 
 
 # ── skew ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
