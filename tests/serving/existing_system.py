@@ -14,7 +14,8 @@ ANSWER = "predictions.0.probability"
 BODIES = {
     "no json": b"<html>busy</html>", "nan": b'{"predictions": [{"probability": NaN}]}', "no number": b'{"predictions": []}',
     "text": b'{"predictions": [{"probability": "0.5"}]}', "true": b'{"predictions": [{"probability": true}]}',
-    "above": b'{"predictions": [{"probability": 1.5}]}', "empty": b"", "huge": b" " * (2 << 20), "nested": b"[" * 100_000,
+    "above": b'{"predictions": [{"probability": 1.5}]}', "empty": b"", "vast": b'{"predictions": [{"probability": ' + b"9" * 400 + b"}]}",
+    "huge": b" " * (2 << 20), "nested": b"[" * 100_000,
 }  # fmt: skip
 
 

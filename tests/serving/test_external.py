@@ -79,6 +79,10 @@ def client(front: Front) -> Iterator[httpx.Client]:
     thread.join()
 
 
+def str_of(value: Any) -> str:
+    return str(value)[:20]
+
+
 def ask(client: httpx.Client, *rows: dict[str, Any], endpoint: str = "late") -> httpx.Response:
     return client.post(f"/endpoints/{endpoint}/predict", json={"rows": list(rows)})
 
@@ -158,13 +162,59 @@ def test_a_token_is_sent_from_the_environment_and_stands_in_no_message(
     assert all(b"s3cr3t" not in path.read_bytes() for path in (tmp_path / "predictions").iterdir())
 
 
+@pytest.mark.parametrize("value", [2**64 - 1, -(2**63), 1e308, {"x": [None, True, "é\0"]}, [[]] * 100, "x" * (1 << 20)], ids=str_of)
+def test_a_field_that_no_training_set_names_goes_along_whatever_it_holds(
+    front: Front, client: httpx.Client, system: ExistingSystem, tmp_path: Path, value: Any
+) -> None:
+    front.live["late"] = in_front_of(system)
+    row = ROW | {"income": value}
+    assert ask(client, row).status_code == 200
+    assert system.asked == [row]
+    assert [one.row for one in records(tmp_path)] == [row]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (str(2**70), "holds 1180591620717411303424, and a whole number lies from -2^63 to 2^64 - 1"),
+        (str(-(2**70)), "holds -1180591620717411303424, and"),
+        (str(2**64), "holds 18446744073709551616, and"),
+        (str(-(2**63) - 1), "holds -9223372036854775809, and"),
+        ('{"x": [1, ' + str(2**70) + "]}", "holds 1180591620717411303424, and"),
+        ("9" * 4_000, "holds 9999999999"),
+        ("[" * 40 + "]" * 40, "is nested deeper than 32 levels"),
+        ('{"x": ' * 900 + "1" + "}" * 900, "is nested deeper than 32 levels"),
+    ],
+    ids=str_of,
+)
+def test_what_could_not_be_logged_is_refused_before_the_system_is_asked_naming_row_and_field(
+    front: Front, client: httpx.Client, system: ExistingSystem, value: str, says: str
+) -> None:
+    front.live["late"] = in_front_of(system)
+    rows = [json.dumps(ROW), json.dumps(ROW)[:-1] + f', "income": {value}}}']
+    answer = client.post("/endpoints/late/predict", content=f'{{"rows": [{", ".join(rows)}]}}')
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and error["details"] == {"row": 1, "field": "income"}
+    assert error["message"].startswith("row 1: 'income' ") and says in error["message"] and len(error["message"]) < 200
+    assert system.asked == []
+
+
+@pytest.mark.parametrize("value", ["1e400", "NaN", "-Infinity", "[" * 100_000 + "]" * 100_000, "9" * 10_000, '"\\ud800"'], ids=str_of)
+def test_what_is_no_json_is_refused_wherever_it_stands(front: Front, client: httpx.Client, system: ExistingSystem, value: str) -> None:
+    front.live["late"] = in_front_of(system)
+    answer = client.post("/endpoints/late/predict", content=f'{{"rows": [{json.dumps(ROW)[:-1]}, "income": {value}}}]}}')
+    assert answer.status_code == 400 and answer.json()["error"]["code"] == "invalid"
+    assert system.asked == []
+
+
 # ── its failures ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 FAILURES = [
     ("no json", 502, "its answer is not JSON"), ("empty", 502, "its answer is not JSON"), ("nested", 502, "its answer is not JSON"),
     ("nan", 502, "not JSON, for NaN and Infinity are not"), ("no number", 502, "no number at 'predictions.0.probability'"),
     ("text", 502, "no number at 'predictions.0.probability'"), ("true", 502, "no number at 'predictions.0.probability'"),
-    ("above", 502, "it answered 1.5, and a probability lies in [0, 1]"), ("huge", 502, "its answer is over 1,048,576 bytes"),
+    ("above", 502, "it answered 1.5, and a probability lies in [0, 1]"),
+    ("vast", 502, "it answered 99999999999999999999, and a probability lies in [0, 1]"), ("huge", 502, "its answer is over 1,048,576 bytes"),
     ("500", 502, "it answered 500"), ("404", 502, "it answered 404"), ("302", 502, "it answered 302, a redirect, which is not followed"),
     ("307", 502, "it answered 307, a redirect, which is not followed"), ("compressed", 502, "its answer is compressed"),
     ("broken off", 502, "the connection broke off"), ("hanging", 504, "nothing came within 300 ms"), ("dripping", 504, "nothing came within 300 ms"),

@@ -48,6 +48,8 @@ def test_an_entity_or_request_field_may_be_null() -> None:
         ("departs", "2013-04-01T08:00:00", "has no zone"),
         ("departs", "yesterday", "must be a time"),
         ("departs", 5, "must be a time"),
+        ("departs", "0001-01-01T00:00:00+14:00", "outside the years 1 to 9999 in America/New_York"),
+        ("departs", "9999-12-31T23:59:59-14:00", "outside the years 1 to 9999 in America/New_York"),
         ("departs", None, "is null"),
         ("carrier", 7, "must be text, not a whole number"),
         ("carrier", ["UA"], "must be text, not a list"),
@@ -57,6 +59,7 @@ def test_an_entity_or_request_field_may_be_null() -> None:
         ("flight", 40_000, "outside -32768 to 32767"),
         ("distance", "far", "must be a number"),
         ("distance", True, "must be a number"),
+        ("distance", 10**400, "is 1000000.*, more than a number holds"),
         ("charter", 1, "must be true or false"),
     ],
 )

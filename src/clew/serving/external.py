@@ -228,5 +228,5 @@ def probability_in(body: bytes, path: Sequence[str]) -> float:
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise ValueError(f"its answer has no number at {shown!r}" if path else "its answer is no number")
     if not 0 <= found <= 1:
-        raise ValueError(f"it answered {found:.6g}, and a probability lies in [0, 1]")
+        raise ValueError(f"it answered {found!r:.20}, and a probability lies in [0, 1]")
     return float(found)

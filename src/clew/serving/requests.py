@@ -16,6 +16,9 @@ __all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "RequestReader", "as_json", "decode_jso
 
 MAX_BODY_BYTES = 16 << 20
 MAX_ROWS = 10_000
+_DEEPEST = 32
+"""Levels of lists and objects in a field that is kept as it came: whatever reads the log later must be able to hold them."""
+_LOGGED_INTEGERS = range(-(1 << 63), 1 << 64)
 _INTEGER_BITS = {"Int8": 8, "Int16": 16, "Int32": 32, "Int64": 64}
 
 Value = Any  # Any: a field's value in the type that its dtype says
@@ -53,6 +56,7 @@ class RequestReader:
     def __init__(self, fields: Sequence[RequestField], *, others: bool = False) -> None:
         self.fields = tuple(fields)
         self._others = others
+        self._names = frozenset(field.name for field in fields)
         self._fields = tuple((field.name, field.required, _converter(field.dtype)) for field in fields)
 
     def read(self, body: bytes) -> list[dict[str, Value]]:
@@ -72,7 +76,7 @@ class RequestReader:
     def _convert(self, number: int, row: Any) -> dict[str, Value]:
         if not isinstance(row, dict):
             raise Invalid(f"row {number}: a row is an object with fields, not {_named(row)}", row=number)
-        converted: dict[str, Value] = dict(row) if self._others else {}
+        converted: dict[str, Value] = self._with_others(number, row) if self._others else {}
         for name, required, convert in self._fields:
             try:
                 value = row[name]
@@ -90,6 +94,28 @@ class RequestReader:
             except _Wrong as error:
                 raise Invalid(f"row {number}: {name!r} {error}", row=number, field=name) from None
         return converted
+
+    def _with_others(self, number: int, row: dict[str, Value]) -> dict[str, Value]:
+        """The row as it came, in its order. Raises ``Invalid`` for a field beside those of the route that can't be logged."""
+        for name, value in row.items():
+            if name in self._names:
+                continue
+            try:
+                _check_kept(value)
+            except _Wrong as error:
+                raise Invalid(f"row {number}: {name!r:.60} {error}", row=number, field=name) from None
+        return dict(row)
+
+
+def _check_kept(value: Value, deep: int = 0) -> None:
+    if isinstance(value, int) and value not in _LOGGED_INTEGERS:
+        raise _Wrong(f"holds {value!r:.30}, and a whole number lies from -2^63 to 2^64 - 1; write a larger one as text")
+    if not isinstance(value, list | dict):
+        return
+    if deep == _DEEPEST:
+        raise _Wrong(f"is nested deeper than {_DEEPEST} levels")
+    for one in value.values() if isinstance(value, dict) else value:
+        _check_kept(one, deep + 1)
 
 
 def _named(value: Any) -> str:
@@ -125,7 +151,10 @@ def _converter(dtype: str) -> Converter:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Wrong(f"must be a number, not {_named(value)} ({value!r:.60})")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise _Wrong(f"is {value!r:.30}, more than a number holds; write null for a value that is missing") from None
     if not math.isfinite(number):
         raise _Wrong(f"is {value!r}; write null for a value that is missing")
     return number
@@ -173,6 +202,9 @@ def _instant(zone: str | None) -> Converter:
             raise _Wrong(f"must be a time such as 2013-04-01T08:00:00-04:00, not {value!r:.60}") from None
         if instant.tzinfo is None:
             raise _Wrong(f"has no zone ({value}); write its offset, such as {value}+00:00")
-        return instant.astimezone(info)
+        try:
+            return instant.astimezone(info)
+        except OverflowError:
+            raise _Wrong(f"is {value}, which lies outside the years 1 to 9999 in {info.key}") from None
 
     return convert
