@@ -3089,7 +3089,7 @@ export interface components {
          *
          *         ``onnx`` is the digest of the model's blob; ``features`` its inputs in order and ``output`` the name of what it answers; ``uses`` the views that give them, none for a model
          *         whose inputs stand in the request; ``sources`` says by view which source snapshot holds its function's code. Without ``takes_missing``
-         *         the model answers no row that lacks a feature. An ``external`` system has no blob and no features: rows are sent to it as they come.
+         *         the model answers no row that lacks a feature. An ``external`` system has no blob and no features: each row is sent to it.
          */
         RouteDocument: {
             endpoint: string;
