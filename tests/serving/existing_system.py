@@ -30,7 +30,8 @@ class ExistingSystem:
         self.at_once = 0
         self.most_at_once = 0
         self.gate = threading.Event()
-        """What ``hanging`` waits for."""
+        """What ``hanging`` and ``dripping`` wait for, however long: a timeout that is tested has nothing to race with."""
+        self.counting = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
         self.start(port)
         self.port = self._serving.server_address[1]
@@ -91,12 +92,14 @@ class _Handler(BaseHTTPRequestHandler):
         row = json.loads(self.rfile.read(int(self.headers["content-length"])))
         its.asked.append(row)
         its.headers.append({name.lower(): value for name, value in self.headers.items()})
-        its.at_once += 1
-        its.most_at_once = max(its.most_at_once, its.at_once)
+        with its.counting:
+            its.at_once += 1
+            its.most_at_once = max(its.most_at_once, its.at_once)
         try:
             self._behave(mode, row)
         finally:
-            its.at_once -= 1
+            with its.counting:
+                its.at_once -= 1
 
     def _behave(self, mode: str, row: dict[str, Any]) -> None:
         body = BODIES.get(mode) if mode in BODIES else json.dumps({"predictions": [{"probability": ExistingSystem.score(row)}]}).encode()
@@ -105,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         if mode == "hanging":
-            self.its.gate.wait(30)
+            self.its.gate.wait()
         if mode == "a while":
             time.sleep(0.02)
         if mode == "picky" and row.get("a") == 13:
@@ -126,15 +129,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _drip(self, body: bytes) -> None:
-        """A byte now and then: each read is quick, and the whole takes for ever."""
+        """A byte now and then: each read is quick, and the last byte never comes."""
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        for byte in body:
+        for byte in body[:-1]:
             self.wfile.write(bytes([byte]))
             self.wfile.flush()
             if self.its.gate.wait(0.1):
                 return
+        self.its.gate.wait()
 
 
 @contextmanager
