@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from clew import backend as backends
+from clew import console
 from clew.backend import LocalBackend
 from clew.ports import free_port
 from clew.sdk import declarations
@@ -40,11 +41,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(autouse=True)
 def _clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test sees another's declarations or current backend, or a developer's own CLEW_URL."""
+    """No test sees another's declarations, current backend or ``--json``, or a developer's own CLEW_URL."""
     for name in [name for name in os.environ if name.startswith("CLEW_") and not name.startswith("CLEW_TEST_")]:
         monkeypatch.delenv(name)
     declarations.forget()
     backends.use(None)
+    console.use_json(False)
     yield
     declarations.forget()
     backends.use(None)
