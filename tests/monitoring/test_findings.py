@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import log_loss, roc_auc_score
 
-from clew.monitoring.due import Span
+from clew.monitoring.due import Span, local_day
 from clew.monitoring.findings import Counts, Impact, Labelled, MissingRate, Stale, drift, missing, performance, performance_word
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
@@ -82,6 +83,19 @@ def test_fewer_than_fourteen_days_with_labels_are_not_enough(days: int) -> None:
     window = labelled(100, days) if days else replace(NO_ROWS, unlabelled=9)
     found = performance(SPAN, window, labelled(0, 84), metrics=("auc",), unit=7, rate=0.05, looks=3)
     assert (found.word, found.figures["days"]) == ("not enough data yet", days)
+
+
+def test_each_day_of_the_window_keeps_its_figures_by_its_local_clock_even_where_days_are_too_few_to_judge() -> None:
+    window = labelled(local_day(START, "America/New_York"), 3)
+    found = performance(SPAN, window, NO_ROWS, metrics=("auc",), unit=7, rate=0.05, looks=3, zone="America/New_York")
+    assert found.word == "not enough data yet"
+    days = found.figures["by_day"]
+    assert [one["starts"] for one in days] == [datetime(2013, 3, 31, 4, tzinfo=UTC) + day * DAY for day in range(3)]
+    for one, number in zip(days, np.unique(window.days), strict=True):
+        labels, scores = window.labels[window.days == number], window.scores[window.days == number]
+        assert one["rows"] == 60
+        assert one["auc"] == pytest.approx(roc_auc_score(labels, scores))
+        assert one["log_loss"] == pytest.approx(log_loss(labels, scores))
 
 
 @given(st.lists(st.sampled_from(["worse", "safe", "not enough data yet"]), min_size=1))

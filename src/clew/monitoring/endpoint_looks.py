@@ -139,7 +139,7 @@ def _performance(ground: _Ground, windows: list[Span], owed: list[Span]) -> list
         earlier = [labelled[one] for one in _earlier(windows, span) if words[one] != "worse"]
         judged = performance(
             span, labelled[span], held, earlier, metrics=ground.definition.performance, unit=unit_days(ground.block),
-            rate=ground.definition.rate, looks=ground.definition.looks, source=ground.tenure.version,
+            rate=ground.definition.rate, looks=ground.definition.looks, zone=ground.zone, source=ground.tenure.version,
         )  # fmt: skip
         words[span] = judged.word
         found.append(judged)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clew.monitoring.drift import MINIMUM_REFERENCE, changed_at, evidence
 from clew.monitoring.due import Span
+from clew.monitoring.performance import by_day
 from clew.monitoring.performance_alert import Look, look_at_auc, look_at_mean, too_few
 from clew.monitoring.schema import MonitorKind, Word
 from clew.monitoring.windows import Window
@@ -91,23 +92,28 @@ def performance(
     unit: int,
     rate: float,
     looks: int,
+    zone: str = "UTC",
     source: str = "",
 ) -> Finding:
     """Is the window worse than unseen rows? These are the rows ``held`` out and, as a version ages, its ``earlier`` windows.
 
-    All are cut into whole weeks (``unit`` days): those of the window count from its first day, others back from their last.
+    All are cut into whole weeks (``unit`` days): those of the window count from its first day, others back from their last. What each
+    day of the window gave is kept in the figures, and judges nothing.
     """
     days = len(np.unique(window.days))
-    counted = {"unit": "days", "days": days, "rows": len(window), "unlabelled": window.unlabelled, "rate": rate, "looks": looks}
+    counted: dict[str, Any] = {
+        "unit": "days", "days": days, "rows": len(window), "unlabelled": window.unlabelled, "rate": rate, "looks": looks,
+    }  # fmt: skip
     wrong = ~np.isin(window.labels, (0.0, 1.0))
     if wrong.any():
         return not_enough("performance", span, f"AUC and log loss need labels that are 0 or 1, not {window.labels[wrong][0]:g}", **counted)
+    counted["by_day"] = by_day(window.labels, window.scores, window.days, zone)
     if days < MINIMUM_BLOCKS:
         why = f"{days} days with labels, {len(window):,} rows; a look needs {MINIMUM_BLOCKS} days"
         return not_enough("performance", span, why, **counted)
     held_out = _whole_weeks(held, unit)
     known = [part for part in (held_out, *(_whole_weeks(one, unit) for one in earlier)) if len(part[0])]
-    figures: dict[str, Any] = counted | {"judged_by": f"blocks of {unit} days", "metrics": {}}
+    figures = counted | {"judged_by": f"blocks of {unit} days", "metrics": {}}
     shift = 0
     labels, scores, blocks = [window.labels], [window.scores], [(window.days - span.day) // unit]
     for one_labels, one_scores, weeks in known:

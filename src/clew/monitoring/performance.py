@@ -11,7 +11,7 @@ Intervals: see ``clew.pipelines.intervals``. Brier (1950) for the squared error 
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clew.clock import parse_duration
 from clew.errors import Invalid
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-__all__ = ["BlockPerformance", "Performance", "measure"]
+__all__ = ["BlockPerformance", "Performance", "by_day", "measure"]
 
 ENOUGH_BLOCKS = 7
 """Nothing about labels is said on fewer blocks than this: see ``docs/explanation/statistics.md``."""
@@ -100,6 +100,17 @@ def measure(
     from clew.pipelines.comparison import unit_of
 
     return Performance(*summary, unit_of(block), blocks, *counts, blocks >= ENOUGH_BLOCKS, tuple(shown))
+
+
+def by_day(
+    labels: "npt.NDArray[np.float64]", scores: "npt.NDArray[np.float64]", days: "npt.NDArray[np.int64]", zone: str
+) -> list[dict[str, Any]]:
+    """The rows and figures of each local day, by rows that all have matured and been labelled, ``(n,)`` each; ``days`` count from 1970."""
+    import numpy as np
+
+    matured = np.ones(len(days), dtype=np.bool_)
+    blocks = (_block(day, days == day, labels, scores, matured, "1d", zone) for day in np.unique(days))
+    return [{"starts": one.starts, "rows": one.rows, "auc": one.auc, "log_loss": one.log_loss} for one in blocks]
 
 
 def _summary(

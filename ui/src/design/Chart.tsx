@@ -11,6 +11,8 @@ export interface Series {
   dashed?: boolean;
   /** Not drawn itself: its values are read under the cursor only. */
   quiet?: boolean;
+  /** Interrupted where there is no value, rather than drawn across. */
+  broken?: boolean;
   /** Lowest and highest value of each point, when it stands for several. */
   band?: { low: (number | null)[]; high: (number | null)[] };
 }
@@ -83,7 +85,7 @@ export function Chart(props: ChartProps) {
   held.current = values;
   const shape = JSON.stringify([
     x.length < 2,
-    series.map((one) => [one.label, one.token, one.dashed, !!one.band]),
+    series.map((one) => [one.label, one.token, one.dashed, one.broken, !!one.band]),
     height,
     time,
     group,
@@ -121,7 +123,7 @@ export function Chart(props: ChartProps) {
         points: one.quiet
           ? { show: false }
           : { size: 5, fill: stroke, show: (plot, at, from, to) => x.length < 2 || alone(plot.data[at] ?? [], from, to) },
-        spanGaps: true,
+        spanGaps: !one.broken,
       });
       if (!one.band) continue;
       const low = lines.length;

@@ -44,6 +44,7 @@ export interface PerformanceFigures {
   rate: number;
   looks: number;
   metrics?: Record<string, Metric>;
+  by_day?: { starts: string; rows: number; auc: number | null; log_loss: number }[];
 }
 
 export interface Drifted {

@@ -9,7 +9,7 @@ import { Empty, Waiting } from "../design/States";
 import { type Look, type PerformanceFigures, WORD_TONES } from "../monitoring/looks";
 import { type Happened, SIGNS, useReports } from "../serving/Performance";
 import { useProject } from "../shell/root";
-import { weekly } from "./worth";
+import { type Day, daysOf, weekly } from "./worth";
 
 interface WorthItProps {
   endpoint: string;
@@ -33,8 +33,9 @@ export function WorthIt({ endpoint, monitor, happened }: WorthItProps) {
     { enabled: !!monitor },
   );
   const report = performance.data?.items[0]?.performance;
-  const days = (report?.figures.by_block ?? []).filter((block) => block.labelled > 0);
+  const days = daysOf(windows.data?.items ?? [], report);
   const looked = windowsOf(windows.data?.items ?? []);
+  const drawn = days.length > 1 || looked.length > 0;
   const reading = performance.isPending || (monitor !== undefined && windows.isPending);
   return (
     <Panel
@@ -50,9 +51,9 @@ export function WorthIt({ endpoint, monitor, happened }: WorthItProps) {
     >
       {reading ? (
         <Waiting for="how it did" />
-      ) : days.length > 1 || looked.length ? (
+      ) : drawn || report?.figures.blocks ? (
         <>
-          <Curve days={days} looked={looked} happened={happened} />
+          {drawn && <Curve days={days} looked={looked} happened={happened} />}
           {report && (
             <p className="second" style={{ marginTop: 8 }}>
               {report.word !== "measured" && <Pill tone="warn">{report.word}</Pill>} {count(report.figures.blocks, "matured day")},{" "}
@@ -93,20 +94,22 @@ function windowsOf(looks: readonly Look[]): ChartWindow[] {
 }
 
 interface CurveProps {
-  days: Parameters<typeof weekly>[0];
+  days: Day[];
   looked: ChartWindow[];
   happened: Happened[];
 }
 
 function Curve({ days, looked, happened }: CurveProps) {
-  const asDays = days.length > 1;
-  const x = asDays ? days.map((block) => Date.parse(block.starts) / 1000) : looked.map((one) => (one.from + one.to) / 2);
+  const means = weekly(days);
+  const asDays = !looked.length || means.some((mean) => mean !== null);
+  const x = asDays ? days.map((day) => day.at) : looked.map((one) => (one.from + one.to) / 2);
   const series: Series[] = [
     {
       label: asDays ? "answers as they were given" : "AUC of the window",
       token: "series-1",
-      values: asDays ? weekly(days) : looked.map((one) => one.value),
+      values: asDays ? means : looked.map((one) => one.value),
       quiet: !asDays,
+      broken: true,
     },
   ];
   const reach: [number, number] = [Math.min(x[0] ?? 0, looked[0]?.from ?? Infinity), Math.max(x.at(-1) ?? 0, looked.at(-1)?.to ?? 0)];
