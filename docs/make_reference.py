@@ -261,8 +261,8 @@ _SERVING = """
 
 ### `POST /endpoints/{name}/predict`
 
-A row names the key and the event time of the training set, the entities of its views, and the fields of features of the request; other fields are
-left out, and a missing one is refused by name. A time carries its offset; what is not known is `null`. At most 10,000 rows and 16 MiB at once.
+A row names the key and the event time of the training set, the entities of its views, and the fields of features of the request; a missing
+one is refused by name. A time carries its offset; what is not known is `null`. At most 10,000 rows and 16 MiB at once.
 
 ```json
 {"rows": [{"trip": "t-301", "starts": "2024-03-01T08:00:00+01:00", "line": "S1"}]}
@@ -279,6 +279,9 @@ nothing for the row, `features` the version of each view, and `epoch` the route 
 }
 ```
 
+Other fields are left out, and the answer names them: `"ignored": ["hr"]`, which isn't there otherwise. `clew endpoints late` says in how many requests of
+the last hour, and `clew_serving_ignored_total` counts those requests. Only an existing system, which knows what it wants, gets them all.
+
 An error says what to mend: 400 for a row that is wrong, 404 for an endpoint that is not served here, 413 for too much at once, 422 for a feature outside
 of its declared bounds, 503 while the process can't answer, 502 and 504 where the existing system that it stands in front of doesn't.
 
@@ -288,7 +291,8 @@ of its declared bounds, 503 while the process can't answer, 502 and 504 where th
 
 ### `POST /v2/models/{name}/infer`
 
-One tensor for each field, all of the same length; times are text. Version 2 of the protocol, in JSON.
+One tensor for each field, all of the same length; times are text. Version 2 of the protocol, in JSON. The names of tensors that nobody takes stand in
+the parameter `ignored`, with commas between.
 
 ```json
 {"inputs": [

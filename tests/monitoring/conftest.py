@@ -56,7 +56,7 @@ class Served:
     def ask(self, row: dict[str, Any]) -> str:
         live = self.front.live["late"]
         body = msgspec.json.encode({"rows": [row]})
-        (given,) = asyncio.run(self.front.answer(live, live.requests.read(body), time.perf_counter_ns()))
+        (given,) = asyncio.run(self.front.answer(live, live.requests.read(body).rows, time.perf_counter_ns()))
         return given.prediction_id
 
 

@@ -55,7 +55,7 @@ def test_features_from_redis_are_those_from_lmdb_and_have_no_skew(served, sqlite
     from_lmdb = load(route, Kept(sqlite_backend.settings, "test"), sqlite_backend.settings, "test", sqlite_backend)
     with served.backend.context("test").reading() as inside:
         records = [find_record(inside, identifier) for identifier in served.identifiers]
-    rows = [from_lmdb.requests.convert([record.row])[0] for record in records]
+    rows = [from_lmdb.requests.convert([record.row]).rows[0] for record in records]
     logged = np.stack([np.frombuffer(record.features, np.float32) for record in records])
     np.testing.assert_array_equal(logged, from_lmdb.champion.answer(rows).matrix)
     np.testing.assert_array_equal(logged, served.front.live["late"].champion.answer(rows).matrix)

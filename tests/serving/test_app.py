@@ -28,6 +28,19 @@ def test_each_row_is_answered_with_its_prediction_id_model_and_epoch(client: htt
     assert len({one["prediction_id"] for one in answer["predictions"]}) == 2
 
 
+def test_fields_that_nobody_takes_are_named_in_the_answer_counted_and_not_logged(
+    client: httpx.Client, front: Front, tmp_path: Path
+) -> None:
+    answer = client.post("/endpoints/late/predict", json={"rows": [ROW, ROW | {"hr": 3, "seat": None}, ROW | {"hr": 2**70}]})
+    assert answer.status_code == 200 and len(answer.json()["predictions"]) == 3
+    assert answer.json()["ignored"] == ["hr", "seat"]
+    assert [one.row for one in records(tmp_path)] == [ROW] * 3
+    assert "ignored" not in client.post("/endpoints/late/predict", json={"rows": [ROW]}).json()
+    (minute,) = front.statistics.take()["late"]
+    assert (minute.requests, minute.errors, minute.ignored) == (2, 0, {"hr": 1, "seat": 1})
+    assert 'clew_serving_ignored_total{endpoint="late"} 1\n' in client.get("/metrics").text
+
+
 def test_an_answer_is_in_the_log_with_what_was_asked_and_what_the_model_saw(client: httpx.Client, tmp_path: Path) -> None:
     (prediction,) = client.post("/endpoints/late/predict", json={"rows": [ROW]}).json()["predictions"]
     payload = read_frame(tmp_path / "predictions", decode_id(prediction["prediction_id"]))
@@ -109,6 +122,15 @@ def test_the_open_inference_protocol_gives_the_same_answers(client: httpx.Client
     assert probability == {"name": "probability", "datatype": "FP32", "shape": [2], "data": [0.25, 0.5]}
     assert identifiers["datatype"] == "BYTES"
     assert len(set(identifiers["data"])) == 2
+
+
+def test_the_open_inference_protocol_names_tensors_that_nobody_takes_in_a_parameter(client: httpx.Client) -> None:
+    asked = tensors(at=[ROW["at"]], a=[0.5], b=[None])
+    assert client.post("/v2/models/late/infer", json=asked).json()["parameters"] == {"epoch": 1}
+    asked["inputs"] += [{"name": name, "datatype": "INT64", "shape": [1], "data": [3]} for name in ("seat", "hr")]
+    answer = client.post("/v2/models/late/infer", json=asked).json()
+    assert answer["parameters"] == {"epoch": 1, "ignored": "hr, seat"}
+    assert answer["outputs"][0]["data"] == [0.25]
 
 
 def test_the_open_inference_protocol_says_what_a_model_takes(client: httpx.Client) -> None:

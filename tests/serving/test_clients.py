@@ -45,7 +45,8 @@ def test_predict_answers_rows_frames_and_a_single_row(endpoint: Endpoint, sqlite
         one, two = endpoint.predict([{"a": 0.0, "b": 1}, {"a": None, "b": None}])
         assert (one.probability, two.value, one.model, one.missing) == (0.5, 0.5, "late@1", ())
         assert [answer.model for answer in endpoint.predict(pl.DataFrame({"a": [1.0], "b": [2.0]}))] == ["late@1"]
-        assert len(endpoint.predict({"a": 1.0, "b": 2.0})) == 1
+        (alone,) = endpoint.predict({"a": 1.0, "b": 2.0, "hr": 3})
+        assert (one.ignored, alone.ignored) == ((), ("hr",))
         (awaited,) = asyncio.run(endpoint.apredict([{"a": 0.0, "b": 1}]))
         assert awaited.probability == 0.5
         with pytest.raises(Invalid, match="row 0: 'b' is missing"):
@@ -85,8 +86,9 @@ def test_the_commands_deploy_list_explain_and_roll_back(endpoint: Endpoint, sqli
     assert "late@2" in run(sqlite_backend, "endpoints").stdout
     with serving(sqlite_backend.settings) as (client, process):
         wait(lambda: "late" in client.get("/readyz").json()["endpoints"], process)
-        answer = client.post("/endpoints/late/predict", json={"rows": [{"a": 1.0, "b": None}]}).json()["predictions"][0]
+        answer = client.post("/endpoints/late/predict", json={"rows": [{"a": 1.0, "b": None, "hr": 3}]}).json()["predictions"][0]
     listed = run(sqlite_backend, "endpoints", "late")
+    assert "have fields that nobody takes, and they are left out: 'hr' (1)" in listed.stderr
     assert answer["prediction_id"] in listed.stdout, listed.stderr
     document = json.loads(run(sqlite_backend, "endpoints", "late", "--json").stdout)
     assert [one["prediction_id"] for one in document["answers"]] == [answer["prediction_id"]]

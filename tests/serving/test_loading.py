@@ -67,7 +67,7 @@ def deployed(sqlite_backend: LocalBackend, register: Register) -> LocalBackend:
 
 def asked(backend: LocalBackend, route: Route, kept: Kept, using: LocalBackend | None) -> Callable[[], float]:
     live = load(route, kept, backend.settings, backend.project, using)
-    rows = live.requests.convert([{"at": "2013-04-01T08:00:00Z", "a": 2.0}])
+    rows = live.requests.convert([{"at": "2013-04-01T08:00:00Z", "a": 2.0}]).rows
     return lambda: float(live.champion.answer(rows).matrix[0, 0])
 
 

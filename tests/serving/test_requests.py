@@ -30,14 +30,26 @@ def body(*rows: Any) -> bytes:
 
 
 def test_a_good_row_comes_in_the_types_of_its_fields() -> None:
-    (row,) = READER.read(body(GOOD | {"extra": 1}))
+    (row,) = READER.read(body(GOOD)).rows
     assert row == GOOD | {"departs": datetime(2013, 4, 1, 12, tzinfo=UTC), "distance": 1400.0}
     assert row["departs"].tzinfo == ZoneInfo("America/New_York")
     assert isinstance(row["distance"], float)
 
 
+def test_fields_that_nobody_takes_are_left_out_and_named_once() -> None:
+    rows, ignored = READER.read(body(GOOD, GOOD | {"seat": 1, "extra": 1}, GOOD | {"extra": None}))
+    assert [list(row) for row in rows] == [list(GOOD)] * 3
+    assert ignored == ["extra", "seat"]
+    assert READER.read(body(GOOD)).ignored == []
+
+
+def test_an_existing_system_takes_every_field() -> None:
+    rows, ignored = RequestReader(READER.fields, others=True).read(body(GOOD | {"extra": 1}))
+    assert rows[0]["extra"] == 1 and ignored == []
+
+
 def test_an_entity_or_request_field_may_be_null() -> None:
-    (row,) = READER.read(body(GOOD | {"tailnum": None, "distance": None}))
+    (row,) = READER.read(body(GOOD | {"tailnum": None, "distance": None})).rows
     assert row["tailnum"] is None
     assert row["distance"] is None
 

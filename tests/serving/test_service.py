@@ -149,7 +149,7 @@ def test_an_endpoint_is_flipped_when_every_living_process_serves_its_route(backe
     backend.call(service.deploy_ungated, "late", "late@1", "try")
     assert not backend.call(service.endpoint_status, "late").flipped
     now = wall_now()
-    minute = Minute(now.replace(second=0, microsecond=0), 10, 12, 1, 900, 2_000)
+    minute = Minute(now.replace(second=0, microsecond=0), 10, 12, 1, 900, 2_000, ignored={"hr": 3, "\0": 1})
     for process in ("sp_a", "sp_b"):
         said = [Acknowledgement("late", 1, "serving" if process == "sp_a" else "loaded")]
         backend.call(service.report_serving, process, "http://127.0.0.1:7341", now, said, {"late": [minute]})
@@ -161,6 +161,7 @@ def test_an_endpoint_is_flipped_when_every_living_process_serves_its_route(backe
     assert status.flipped
     assert (status.requests, status.errors) == (20, 2)
     assert status.minutes[0].p95_us == 2_000
+    assert status.ignored == status.minutes[0].ignored == {"hr": 6, "\0": 2}
 
 
 def test_a_report_of_the_same_minute_replaces_the_one_before(backend: LocalBackend, register: Register) -> None:

@@ -28,13 +28,14 @@ _TIMEOUT_SECONDS = 30.0
 @dataclass(frozen=True)
 class Prediction:
     """One answer. ``value`` is the label's probability, or what a regression says; ``features`` are the versions of the views behind it,
-    ``missing`` those that had nothing to say for this row."""
+    ``missing`` those that had nothing to say for this row, ``ignored`` the fields of the request's rows that nobody takes."""
 
     prediction_id: str
     value: float
     model: str
     features: dict[str, int]
     missing: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @property
     def probability(self) -> float:
@@ -278,15 +279,15 @@ def _decode(response: "httpx.Response") -> list[Prediction]:
         document = msgspec.json.decode(response.content)
         if not response.is_success:
             raise from_wire(document["error"])
-        features = document["features"]
-        return [_prediction(one, features) for one in document["predictions"]]
+        features, ignored = document["features"], tuple(document.get("ignored", ()))
+        return [_prediction(one, features, ignored) for one in document["predictions"]]
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise Unavailable(f"{response.url} answered {response.status_code}, not as a serving process does") from error
 
 
-def _prediction(one: dict[str, Any], features: dict[str, int]) -> Prediction:
+def _prediction(one: dict[str, Any], features: dict[str, int], ignored: tuple[str, ...]) -> Prediction:
     value = one["probability"] if "probability" in one else one["value"]
-    return Prediction(one["prediction_id"], value, one["model"], one.get("features", features), tuple(one["missing"]))
+    return Prediction(one["prediction_id"], value, one["model"], one.get("features", features), tuple(one["missing"]), ignored)
 
 
 def _unreachable(error: Exception) -> Exception:

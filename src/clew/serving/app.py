@@ -19,7 +19,7 @@ from clew.serving import open_inference
 from clew.serving.external import LiveExternal
 from clew.serving.prediction_log import PredictionLog
 from clew.serving.records import Other, Record, encode_record
-from clew.serving.requests import MAX_BODY_BYTES, as_json, decode_json
+from clew.serving.requests import MAX_BODY_BYTES, Asked, as_json, decode_json
 from clew.serving.runtime import LiveModel, LiveRoute
 from clew.serving.statistics import Statistics, exposition
 from clew.serving.trying import Closed, LiveCandidate, Scored
@@ -270,10 +270,11 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
         body = await _body(request)
 
         async def answer() -> dict[str, Any]:
-            rows = live.requests.read(body)
-            predictions = [_prediction(live, one) for one in await front.answer(live, rows, began)]
-            _count(front, live, len(rows), began)
-            return {"predictions": predictions, "features": live.views, "epoch": live.epoch}
+            asked = live.requests.read(body)
+            predictions = [_prediction(live, one) for one in await front.answer(live, asked.rows, began)]
+            _count(front, live, asked, began)
+            told = {"predictions": predictions, "features": live.views, "epoch": live.epoch}
+            return {**told, "ignored": asked.ignored} if asked.ignored else told
 
         return await _logged(front, live, body, began, answer)
 
@@ -284,11 +285,11 @@ def create_app(front: Front, *, lifespan: Any = None) -> Starlette:  # Any: Star
 
         async def answer() -> dict[str, Any]:
             document = decode_json(body)
-            rows = live.requests.convert(open_inference.rows_of(live, document))
-            given = await front.answer(live, rows, began)
-            _count(front, live, len(rows), began)
+            asked = live.requests.convert(open_inference.rows_of(live, document))
+            given = await front.answer(live, asked.rows, began)
+            _count(front, live, asked, began)
             return open_inference.response(
-                live, [one.prediction_id for one in given], [one.probability for one in given], document.get("id")
+                live, [one.prediction_id for one in given], [one.probability for one in given], asked.ignored, document.get("id")
             )
 
         return await _logged(front, live, body, began, answer)
@@ -354,8 +355,9 @@ def _prediction(live: LiveRoute, one: Given) -> dict[str, Any]:
     return told if one.by is live.champion else {**told, "features": one.by.views}
 
 
-def _count(front: Front, live: LiveRoute, rows: int, began: int) -> None:
-    front.statistics.count(live.document.endpoint, time.time_ns() // 1_000, rows, (time.perf_counter_ns() - began) // 1_000)
+def _count(front: Front, live: LiveRoute, asked: Asked, began: int) -> None:
+    latency_us = (time.perf_counter_ns() - began) // 1_000
+    front.statistics.count(live.document.endpoint, time.time_ns() // 1_000, len(asked.rows), latency_us, ignored=asked.ignored)
 
 
 async def _logged(front: Front, live: LiveRoute, body: bytes, began: int, answer: Any) -> Response:

@@ -85,6 +85,9 @@ def show_status(status: EndpointStatus) -> None:
             f"{tried.ref} is on its way: {part}; {status.route.ref} answers meanwhile. `clew rollouts {status.endpoint.name}` shows it"
         )
     console.show(status, f"{status.endpoint.name} serves {status.route.ref}, epoch {status.route.epoch}: {where}")
+    if status.ignored:
+        fields = ", ".join(f"{name!r} ({requests:,})" for name, requests in sorted(status.ignored.items()))
+        console.note(f"requests of the last hour have fields that nobody takes, and they are left out: {fields}")
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,15 @@ def _column(tensor: Any) -> tuple[str, list[Any]]:
     return name, values
 
 
-def response(live: LiveRoute, identifiers: list[str], probabilities: list[float], request_id: str | None) -> dict[str, Any]:
+def response(
+    live: LiveRoute, identifiers: list[str], probabilities: list[float], ignored: list[str], request_id: str | None
+) -> dict[str, Any]:
+    """``ignored`` are the tensors that nobody takes. A parameter is no list, so that they stand in one text."""
+    parameters = {"epoch": live.epoch, **{f"view:{view}": number for view, number in live.views.items()}}
     document = {
         "model_name": live.document.endpoint,
         "model_version": str(live.document.number),
-        "parameters": {"epoch": live.epoch, **{f"view:{view}": number for view, number in live.views.items()}},
+        "parameters": {**parameters, "ignored": ", ".join(ignored)} if ignored else parameters,
         "outputs": [
             {"name": live.document.output, "datatype": "FP32", "shape": [len(probabilities)], "data": probabilities},
             {"name": "prediction_id", "datatype": "BYTES", "shape": [len(identifiers)], "data": identifiers},

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -12,7 +12,7 @@ from clew.definitions import parse_dtype
 from clew.errors import Invalid, TooLarge
 from clew.serving.schema import RequestField
 
-__all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "RequestReader", "as_json", "decode_json"]
+__all__ = ["MAX_BODY_BYTES", "MAX_ROWS", "Asked", "RequestReader", "as_json", "decode_json"]
 
 MAX_BODY_BYTES = 16 << 20
 MAX_ROWS = 10_000
@@ -49,9 +49,16 @@ def as_json(row: dict[str, Value]) -> dict[str, Any]:
     return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
 
 
+class Asked(NamedTuple):
+    """A request's rows in the types of the fields, and the names of what they hold beside and nobody takes, in order."""
+
+    rows: list[dict[str, Value]]
+    ignored: list[str]
+
+
 class RequestReader:
-    """Reads rows for one route. Each field that the route knows must be named. Others are left out, or kept as they came with ``others``:
-    an existing system takes what it has always taken, and a training set need not name it."""
+    """Reads rows for one route. Each field that the route knows must be named. Others are left out, and named as ``ignored``; or kept as
+    they came with ``others``: an existing system takes what it has always taken, and a training set need not name it."""
 
     def __init__(self, fields: Sequence[RequestField], *, others: bool = False) -> None:
         self.fields = tuple(fields)
@@ -59,19 +66,23 @@ class RequestReader:
         self._names = frozenset(field.name for field in fields)
         self._fields = tuple((field.name, field.required, _converter(field.dtype)) for field in fields)
 
-    def read(self, body: bytes) -> list[dict[str, Value]]:
-        """The rows of ``{"rows": [{…}, …]}`` in the types of the fields. Raises ``Invalid`` naming row and field, ``TooLarge``."""
+    def read(self, body: bytes) -> Asked:
+        """What ``{"rows": [{…}, …]}`` asks. Raises ``Invalid`` naming row and field, ``TooLarge``."""
         document = decode_json(body)
         if not isinstance(document, dict) or not isinstance(document.get("rows"), list):
             raise Invalid('the body must be an object with a list of rows: {"rows": [{…}]}')
         return self.convert(document["rows"])
 
-    def convert(self, rows: list[Any]) -> list[dict[str, Value]]:
+    def convert(self, rows: list[Any]) -> Asked:
         if not rows:
             raise Invalid("there is no row to answer; send at least one in 'rows'")
         if len(rows) > MAX_ROWS:
             raise TooLarge(f"{len(rows)} rows are more than the {MAX_ROWS} that one request may ask about; split them", limit=MAX_ROWS)
-        return [self._convert(number, row) for number, row in enumerate(rows)]
+        return Asked([self._convert(number, row) for number, row in enumerate(rows)], [] if self._others else self._ignored(rows))
+
+    def _ignored(self, rows: list[dict[str, Any]]) -> list[str]:
+        more = [row.keys() for row in rows if len(row) > len(self._names)]  # each row has all of the route's
+        return sorted(set().union(*more) - self._names)
 
     def _convert(self, number: int, row: Any) -> dict[str, Value]:
         if not isinstance(row, dict):

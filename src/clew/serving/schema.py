@@ -82,6 +82,7 @@ serving_minutes = sa.Table(
     sa.Column("refused", sa.Integer, nullable=False),
     sa.Column("p50_us", sa.Integer, nullable=False),
     sa.Column("p95_us", sa.Integer, nullable=False),
+    sa.Column("ignored", Json, nullable=False),
     sa.Index("ix_serving_minutes_minute", "project", "endpoint", "minute"),
 )
 
@@ -228,7 +229,7 @@ class Minute:
     """What an endpoint did in one minute of wall time. A request with several rows counts once.
 
     ``errors`` are requests that got an error; ``refused`` are those of them that were the sender's: a field that is missing, a value that
-    it can't take.
+    it can't take. ``ignored`` counts requests by the names of their fields that nobody takes, for the minute's first 20 names.
     """
 
     minute: datetime
@@ -238,14 +239,16 @@ class Minute:
     p50_us: int
     p95_us: int
     refused: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EndpointStatus:
     """``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first.
 
-    ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's. ``reason`` is why the version
-    that the route serves came to answer: a candidate that came and went since has reasons of its own, which stand at its routes.
+    ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's, and ``ignored`` counts those that
+    have a field which nobody takes, by its name. ``reason`` is why the version that the route serves came to answer: a candidate that
+    came and went since has reasons of its own, which stand at its routes.
     """
 
     endpoint: Endpoint
@@ -257,6 +260,7 @@ class EndpointStatus:
     minutes: list[Minute]
     refused: int = 0
     reason: str = ""
+    ignored: dict[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:  # the route's document is pages long
         alive = sum(process.alive for process in self.processes)

@@ -1,5 +1,6 @@
 """Endpoints and their routes: deploying, rolling back, and what serving processes report."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -377,6 +378,7 @@ def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointS
         recent,
         sum(minute.refused for minute in recent),
         _why_it_answers(context, route),
+        dict(sum((Counter(minute.ignored) for minute in recent), Counter())),
     )
 
 
@@ -433,19 +435,14 @@ def _processes(context: Context, endpoint: str | None) -> list[ServingProcess]:
 def _minutes(context: Context, endpoint: str, since: datetime) -> list[Minute]:
     """Minutes of all processes together. A percentile of several processes is the worst of theirs: an upper bound."""
     c = serving_minutes.c
-    query = (
-        sa.select(
-            c.minute,
-            *(sa.func.sum(column) for column in (c.requests, c.rows, c.errors)),
-            sa.func.max(c.p50_us),
-            sa.func.max(c.p95_us),
-            sa.func.sum(c.refused),
-        )
-        .where(c.project == context.project, c.endpoint == endpoint, c.minute >= since)
-        .group_by(c.minute)
-        .order_by(c.minute)
-    )
-    return [Minute(row[0], *(int(value) for value in row[1:])) for row in context.db.execute(query)]
+    where = (c.project == context.project, c.endpoint == endpoint, c.minute >= since)
+    sums = [sa.func.sum(column).label(column.name) for column in (c.requests, c.rows, c.errors, c.refused)]
+    worst = [sa.func.max(column).label(column.name) for column in (c.p50_us, c.p95_us)]
+    query = sa.select(c.minute, *sums, *worst).where(*where).group_by(c.minute).order_by(c.minute)
+    ignored: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+    for row in context.db.execute(sa.select(c.minute, c.ignored).where(*where)):
+        ignored[row.minute].update(row.ignored)
+    return [Minute(**row._mapping, ignored=dict(ignored[row.minute])) for row in context.db.execute(query)]
 
 
 # ── what serving processes say ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -469,7 +466,7 @@ def report_serving(
             emit(context, f"route.{said.state}", said.endpoint, {"epoch": said.epoch, "process": process, "message": said.message})
     for endpoint, rows in (minutes or {}).items():
         for row in rows:
-            counts = {name: getattr(row, name) for name in ("requests", "rows", "errors", "refused", "p50_us", "p95_us")}
+            counts = {name: getattr(row, name) for name in ("requests", "rows", "errors", "refused", "p50_us", "p95_us", "ignored")}
             _upsert(context, serving_minutes, {"endpoint": endpoint, "process": process, "minute": row.minute}, counts)
 
 

@@ -1,6 +1,7 @@
 """What each endpoint did by the minute, counted in the serving process and handed over from time to time."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +14,8 @@ BUCKETS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 1_000)
 _MINUTE = 60_000_000
 _KEPT_MINUTES = 24 * 60
 _KEPT_LATENCIES = 20_000
+_KEPT_NAMES, _NAME_LENGTH = 20, 64
+"""Clients choose what they send: so many names of fields that nobody takes are counted a minute, and so much of each."""
 
 
 @dataclass
@@ -24,11 +27,17 @@ class _Open:
     refused: int = 0
     noted: int = 0
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
+    ignored: dict[str, int] = field(default_factory=dict)
+
+    def note_ignored(self, names: Sequence[str]) -> None:
+        for name in dict.fromkeys(name[:_NAME_LENGTH] for name in names[:_KEPT_NAMES]):
+            if name in self.ignored or len(self.ignored) < _KEPT_NAMES:
+                self.ignored[name] = self.ignored.get(name, 0) + 1
 
     def close(self) -> Minute:
         ordered = sorted(self.latencies)
         p50, p95 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0 for share in (0.5, 0.95))
-        return Minute(from_micros(self.minute * _MINUTE), self.requests, self.rows, self.errors, p50, p95, self.refused)
+        return Minute(from_micros(self.minute * _MINUTE), self.requests, self.rows, self.errors, p50, p95, self.refused, dict(self.ignored))
 
 
 @dataclass
@@ -39,6 +48,7 @@ class Totals:
     rows: int = 0
     errors: int = 0
     refused: int = 0
+    ignored: int = 0
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * len(BUCKETS_MS))
 
@@ -54,8 +64,11 @@ class Statistics:
         self._open: dict[str, _Open] = {}
         self._changed: dict[tuple[str, datetime], Minute] = {}
 
-    def count(self, endpoint: str, at: int, rows: int, latency_us: int, *, error: bool = False, refused: bool = False) -> None:
-        """One answered request at a wall time in microseconds; ``refused`` when its error was the sender's."""
+    def count(
+        self, endpoint: str, at: int, rows: int, latency_us: int, *, error: bool = False, refused: bool = False, ignored: Sequence[str] = ()
+    ) -> None:
+        """One answered request at a wall time in microseconds; ``refused`` when its error was the sender's, ``ignored`` its fields that
+        nobody takes."""
         minute = at // _MINUTE
         current = self._open.get(endpoint)
         if current is None or current.minute != minute:
@@ -66,11 +79,13 @@ class Statistics:
         current.errors += error
         current.refused += refused
         current.latencies.append(latency_us)
+        current.note_ignored(ignored)
         totals = self.totals.setdefault(endpoint, Totals())
         totals.requests += 1
         totals.rows += rows
         totals.errors += error
         totals.refused += refused
+        totals.ignored += bool(ignored)
         totals.seconds += latency_us / 1e6
         for place, bound in enumerate(BUCKETS_MS):
             totals.buckets[place] += latency_us <= bound * 1_000
@@ -106,7 +121,7 @@ def exposition(totals: dict[str, Totals]) -> str:
     lines: list[str] = []
     told = {
         "requests": "answered requests", "rows": "answered rows", "errors": "requests that got an error",
-        "refused": "requests whose error was the sender's",
+        "refused": "requests whose error was the sender's", "ignored": "answered requests with a field that nobody takes",
     }  # fmt: skip
     for name, kind in told.items():
         lines += [f"# HELP clew_serving_{name}_total {kind.capitalize()}.", f"# TYPE clew_serving_{name}_total counter"]

@@ -2182,13 +2182,17 @@ export interface components {
          * EndpointStatus
          * @description ``flipped`` when every living process answers by the route in force. ``minutes`` are oldest first.
          *
-         *         ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's. ``reason`` is why the version
-         *         that the route serves came to answer: a candidate that came and went since has reasons of its own, which stand at its routes.
+         *         ``errors`` are of all requests of these minutes, ``refused`` those of them that were the sender's, and ``ignored`` counts those that
+         *         have a field which nobody takes, by its name. ``reason`` is why the version that the route serves came to answer: a candidate that
+         *         came and went since has reasons of its own, which stand at its routes.
          */
         EndpointStatus: {
             endpoint: components["schemas"]["Endpoint"];
             errors: number;
             flipped: boolean;
+            ignored: {
+                [key: string]: number;
+            };
             minutes: components["schemas"]["Minute"][];
             processes: components["schemas"]["ServingProcess"][];
             /** @default  */
@@ -2499,10 +2503,13 @@ export interface components {
          * @description What an endpoint did in one minute of wall time. A request with several rows counts once.
          *
          *         ``errors`` are requests that got an error; ``refused`` are those of them that were the sender's: a field that is missing, a value that
-         *         it can't take.
+         *         it can't take. ``ignored`` counts requests by the names of their fields that nobody takes, for the minute's first 20 names.
          */
         Minute: {
             errors: number;
+            ignored?: {
+                [key: string]: number;
+            };
             minute: string;
             p50_us: number;
             p95_us: number;

@@ -19,7 +19,7 @@ import { Actions, Deploy } from "./Actions";
 import { AnswersTable } from "./Answers";
 import { Performance } from "./Performance";
 import "./serving.css";
-import { condition, curlOf, troubles } from "./words";
+import { condition, curlOf, ignoredSaid, troubles } from "./words";
 
 export const endpointRoute = createRoute({
   getParentRoute: () => projectRoute,
@@ -171,6 +171,7 @@ function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minut
   const navigate = endpointRoute.useNavigate();
   const x = status.minutes.map((minute) => Date.parse(minute.minute) / 1000);
   const { failed, refused } = troubles(status);
+  const ignored = ignoredSaid(status);
   const latency: Series[] = [
     { label: "p95", token: "series-1", values: status.minutes.map((minute) => minute.p95_us) },
     { label: "p50", token: "third", values: status.minutes.map((minute) => minute.p50_us) },
@@ -215,6 +216,7 @@ function Traffic({ status, minutes }: { status: Schemas["EndpointStatus"]; minut
             height={130}
           />
           <Legend series={load} />
+          {ignored && <p className="third">{ignored}</p>}
         </>
       ) : (
         <Empty title="No request in this span">The command under Route asks it.</Empty>

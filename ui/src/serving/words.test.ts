@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Schemas } from "../api/client";
-import { asked, condition, curlOf, rollbackTarget, troublesSaid } from "./words";
+import { asked, condition, curlOf, ignoredSaid, rollbackTarget, troublesSaid } from "./words";
 
 function status(change: Record<string, unknown>): Schemas["EndpointStatus"] {
   const process = { process: "p", alive: true, state: "serving", message: "", epoch: 2 };
@@ -10,6 +10,7 @@ function status(change: Record<string, unknown>): Schemas["EndpointStatus"] {
     requests: 0,
     errors: 0,
     refused: 0,
+    ignored: {},
     minutes: [],
     ...change,
   } as unknown as Schemas["EndpointStatus"];
@@ -43,6 +44,15 @@ describe("an endpoint's condition", () => {
   });
   it("is quiet while all is well", () => {
     expect(condition(status({ requests: 41 }))).toEqual({ tone: "ok", text: "no failed request of 41 in the last hour" });
+  });
+});
+
+describe("fields that nobody takes", () => {
+  it("are named with the requests that have them", () => {
+    expect(ignoredSaid({ ignored: { seat: 1, hr: 1200 } })).toBe(
+      "Requests have fields that nobody takes, and they are left out: hr (1,200), seat (1)",
+    );
+    expect(ignoredSaid({ ignored: {} })).toBe("");
   });
 });
 

@@ -19,6 +19,13 @@ export function troublesSaid(status: Pick<Status, "errors" | "refused">): string
   return `${failed ? `, ${failed.toLocaleString("en-US")} failed` : ""}${refused ? `, ${refused.toLocaleString("en-US")} refused` : ""}`;
 }
 
+/** Which fields of requests nobody takes, and how many requests have each; empty where there are none. */
+export function ignoredSaid({ ignored }: Pick<Status, "ignored">): string {
+  const fields = Object.entries(ignored).sort(([a], [b]) => a.localeCompare(b));
+  if (!fields.length) return "";
+  return `Requests have fields that nobody takes, and they are left out: ${fields.map(([name, requests]) => `${name} (${requests.toLocaleString("en-US")})`).join(", ")}`;
+}
+
 /** How an endpoint is, in one sentence: what needs a person comes first. */
 export function condition(status: Status): Said {
   const alive = status.processes.filter((process) => process.alive);

@@ -474,6 +474,7 @@ def upgrade() -> None:
         sa.Column("refused", sa.Integer(), nullable=False),
         sa.Column("p50_us", sa.Integer(), nullable=False),
         sa.Column("p95_us", sa.Integer(), nullable=False),
+        sa.Column("ignored", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("project", "endpoint", "process", "minute", name=op.f("pk_serving_minutes")),
     )
     op.create_index("ix_serving_minutes_minute", "serving_minutes", ["project", "endpoint", "minute"], unique=False)
