@@ -33,13 +33,14 @@ sys.path.insert(0, str(HERE))
 
 def free_port(preferred: int) -> int:
     """The preferred port where it is free, else any: the demo must not fail because something else runs."""
+    from clew import ports
+
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", preferred))
         except OSError:
-            probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+            return ports.free_port()
+        return preferred
 
 
 def fresh_home() -> None:

@@ -1,6 +1,5 @@
 """A monitor that can never judge performance is named when it is applied, with what would do."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,13 +9,6 @@ import clew
 from clew.backend import LocalBackend
 from clew.monitoring.promises import never_judging
 from clew.sdk import declarations
-
-
-@pytest.fixture(autouse=True)
-def _no_other_declarations() -> Iterator[None]:
-    declarations.forget()
-    yield
-    declarations.forget()
 
 
 def declare(holdout: str | None, window: str, looks: int = 12, block: str = "1d") -> None:

@@ -173,10 +173,8 @@ def list_monitors(context: Context) -> Page[Monitor]:
         counted = sa.select(sa.func.count()).where(
             alerts_table.c.project == context.project, alerts_table.c.monitor == one.name, alerts_table.c.state == "open"
         )
-        open_alerts = int(context.db.scalar(counted) or 0)
-        found.append(
-            Monitor(one.name, definition.endpoint, definition.dataset, watches, list(newest.values()), open_alerts, unjudged)
-        )  # fmt: skip
+        looked, waiting = list(newest.values()), int(context.db.scalar(counted) or 0)
+        found.append(Monitor(one.name, definition.endpoint, definition.dataset, watches, looked, waiting, unjudged))
     return Page(found)
 
 

@@ -16,18 +16,14 @@ def never_judging(declared: Iterable[AnyDefinition]) -> list[str]:
     trained = {one.name: one.training_set for one in definitions if isinstance(one, ModelDefinition)}
     served = {one.name: trained.get(one.model) for one in definitions if isinstance(one, EndpointDefinition)}
     sets = {one.name: one for one in definitions if isinstance(one, TrainingSetDefinition)}
-    found = []
-    for one in definitions:
-        if (
-            isinstance(one, MonitorDefinition)
-            and one.performance
-            and (training := sets.get(served.get(one.endpoint or "") or "")) is not None
-        ):
-            found.append(_in_words(one, training))
-    return [told for told in found if told]
+    watching = [one for one in definitions if isinstance(one, MonitorDefinition) and one.performance]
+    trainings = [sets.get(served.get(one.endpoint or "") or "") for one in watching]
+    told = [_in_words(one, training) for one, training in zip(watching, trainings, strict=True) if training is not None]
+    return [words for words in told if words]
 
 
 def _in_words(monitor: MonitorDefinition, training: TrainingSetDefinition) -> str:
+    """Empty for a monitor that can judge, at least as its version ages."""
     unit = unit_days(training.block)
     window = window_days(monitor.window, training.block) // unit
     held = 0 if training.holdout is None else parse_duration(training.holdout).days // unit

@@ -34,8 +34,10 @@ _log = logging.getLogger("clew.server.delivery")
 
 
 class Delivery:
-    """Two threads: one moves the event time of projects on the wall clock, where this server leads, one works on jobs. ``stop`` ends the worker that runs;
-    its job is given back, and the next server takes it up. So it does after ``kill -9``: then the worker ends by itself.
+    """Two threads: one moves the event time of projects on the wall clock, where this server leads, and one works on jobs.
+
+    ``stop`` ends the worker that runs; its job is given back, and the next server takes it up. So it does after ``kill -9``: then the
+    worker ends by itself.
     """
 
     def __init__(self, backend: LocalBackend, url: str, leads: Callable[[], bool]) -> None:
@@ -66,7 +68,9 @@ class Delivery:
 
     def _advance(self) -> None:
         """Each project by itself: one that stands still holds up no other."""
-        for project in self._backend.call(access.list_projects).items if self._leads() else ():
+        if not self._leads():
+            return
+        for project in self._backend.call(access.list_projects).items:
             if project.clock == "wall":
                 with _said_of(project.slug):
                     scheduling.advance(self._backend.context(project.slug, actor="clew"), wall_now())
