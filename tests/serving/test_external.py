@@ -5,7 +5,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from clew.serving.runtime import DirectSource, LiveModel, LiveRoute
 from clew.serving.schema import Candidate, RequestField, Route, RouteDocument
 from clew.serving.trying import LiveCandidate
 
+WaitFor = Callable[[Callable[[], object]], None]
 ROW = {"at": "2013-04-01T08:00:00+00:00", "a": 0.5, "b": None}
 PATIENT_MS = 600_000
 """The timeout of a test that tests none."""
@@ -221,15 +222,15 @@ FAILURES = [
     ("vast", 502, "it answered 99999999999999999999, and a probability lies in [0, 1]"), ("huge", 502, "its answer is over 1,048,576 bytes"),
     ("500", 502, "it answered 500"), ("404", 502, "it answered 404"), ("302", 502, "it answered 302, a redirect, which is not followed"),
     ("307", 502, "it answered 307, a redirect, which is not followed"), ("compressed", 502, "its answer is compressed"),
-    ("broken off", 502, "the connection broke off"), ("hanging", 504, "nothing came within 300 ms"), ("dripping", 504, "nothing came within 300 ms"),
+    ("broken off", 502, "the connection broke off"), ("hanging", 504, "nothing came within 2,000 ms"), ("dripping", 504, "nothing came within 2,000 ms"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("mode", "status", "says"), FAILURES)
 def test_a_failure_is_said_and_logged_and_the_next_answer_is_right(
-    front: Front, client: httpx.Client, system: ExistingSystem, tmp_path: Path, mode: str, status: int, says: str
+    front: Front, client: httpx.Client, system: ExistingSystem, tmp_path: Path, wait_for: WaitFor, mode: str, status: int, says: str
 ) -> None:
-    limit = 300 if status == 504 else PATIENT_MS
+    limit = 2_000 if status == 504 else PATIENT_MS
     front.live["late"] = in_front_of(system, a_candidate(guard=GuardDefinition(errors=0.01)), timeout_ms=limit)
     system.mode = mode
     failed = ask(client, ROW)
@@ -237,7 +238,8 @@ def test_a_failure_is_said_and_logged_and_the_next_answer_is_right(
     assert failed.status_code == status
     assert f"late@1, the existing system at 127.0.0.1:{system.port}, gave no answer: " in error["message"]
     assert says in error["message"]
-    assert len(system.asked) == 1 or (status == 504 and not system.asked), "neither asked again nor elsewhere"
+    wait_for(lambda: system.asked)
+    assert len(system.asked) == 1, "neither asked again nor elsewhere"
     (logged,) = records(tmp_path)
     assert (logged.probability, logged.error) == (None, f"{error['code']}: {error['message']}")
     totals = front.statistics.totals["late"]
@@ -253,7 +255,7 @@ def test_a_failure_is_said_and_logged_and_the_next_answer_is_right(
 
 
 def test_a_system_that_is_down_is_not_asked_row_by_row_and_answers_again_when_it_is_back(
-    front: Front, client: httpx.Client, system: ExistingSystem
+    front: Front, client: httpx.Client, system: ExistingSystem, wait_for: WaitFor
 ) -> None:
     front.live["late"] = in_front_of(system)
     assert ask(client, ROW).status_code == 200
@@ -263,10 +265,11 @@ def test_a_system_that_is_down_is_not_asked_row_by_row_and_answers_again_when_it
     assert "can't be reached" in ask(client, ROW).text
     system.come_back()
     assert ask(client, ROW).status_code == 200
-    front.live["slow"] = in_front_of(system, timeout_ms=300)
+    front.live["slow"] = in_front_of(system, timeout_ms=2_000)
     system.mode, system.asked = "hanging", []
     assert ask(client, *[ROW] * 64, endpoint="slow").status_code == 504
-    assert len(system.asked) <= 8, "those that were on their way when the first of them failed, and no other"
+    wait_for(lambda: len(system.asked) >= 8)
+    assert len(system.asked) == 8, "those that were on their way when the first of them failed, and no other"
 
 
 def test_a_refused_row_says_nothing_about_the_others(front: Front, system: ExistingSystem) -> None:
