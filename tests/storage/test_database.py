@@ -1,5 +1,6 @@
 """What a caller can mend is told in our words, whichever layer of the database noticed it first."""
 
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -55,3 +56,15 @@ def test_an_error_of_ours_inside_a_block_stays_what_it_is(backend: LocalBackend)
 def test_a_defect_of_a_statement_is_not_blamed_on_the_caller(backend: LocalBackend) -> None:
     with pytest.raises(sa.exc.IntegrityError), backend.database.write() as connection:
         connection.execute(sa.insert(idempotency_keys).values(key="k", operation=None, at=wall_now()))
+
+
+def test_a_connection_that_is_in_use_when_the_database_is_disposed_of_closes_when_it_is_given_back(backend: LocalBackend) -> None:
+    with backend.database.read() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        backend.dispose()
+        assert connection.scalar(sa.text("select 1")) == 1
+    if backend.database.is_sqlite:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            driver.execute("select 1")
+    else:
+        assert driver.closed

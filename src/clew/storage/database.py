@@ -178,7 +178,14 @@ class Database:
         return self._engine
 
     def dispose(self) -> None:
+        """Close the connections; one that a thread is still using is closed when that thread gives it back."""
+        if not isinstance(self._engine.pool, sa.pool.StaticPool):  # its one connection is every thread's
+            sa.event.listen(self._engine, "checkin", _close)
         self._engine.dispose()
+
+
+def _close(connection: Any, record: Any) -> None:  # Any: a driver's connection, and its place in a pool that is no more
+    record.invalidate()
 
 
 def _relax_commits(connection: Any, record: object) -> None:  # Any: psycopg's connection, which the core does not import
