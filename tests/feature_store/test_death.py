@@ -45,7 +45,7 @@ def test_rows_of_a_killed_push_are_kept_and_come_online_whole(airline: Airline, 
     backend = airline.backend
     views = training_set_details(backend.call(catalog.resolve, "training")).views
     backend.call(pin_views, owner="endpoint:late", views=[VersionRef(use.view, use.number) for use in stored_views(views)])
-    pace = view_key("test", "pace", 1)
+    pace = view_key("test", "pace", str(backend.call(catalog.resolve, "pace@1").details["online_key"]))
     store = open_store(backend.settings.online_url)
     before = store.count(pace)
     rows = landing_rows(airline.later("landed")).head(6)

@@ -13,7 +13,7 @@ from clew.errors import NotFound
 from clew.feature_store.online import LmdbStore, OnlineStore, Wanted, open_store, position_of, time_of, view_key
 from clew.testing.online_stores import OnlineStoreConformance, open_view, read
 
-VIEW = view_key("flights", "carrier_delays", 1)
+VIEW = view_key("flights", "carrier_delays", "1")
 
 
 def tag(number: int) -> bytes:

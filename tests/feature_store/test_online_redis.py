@@ -22,7 +22,7 @@ from clew.server.doctor import examine
 from clew.settings import load_settings
 from clew.testing.online_stores import OnlineStoreConformance, open_view, read
 
-VIEW = view_key("flights", "carrier_delays", 1)
+VIEW = view_key("flights", "carrier_delays", "1")
 TAG = bytes(8)
 
 
@@ -65,7 +65,7 @@ class TestRedis(OnlineStoreConformance):
         yield from opened(shared_server)
 
 
-_OTHER = view_key("flights", "origin_delays", 2)
+_OTHER = view_key("flights", "origin_delays", "2")
 _CHANGES = st.one_of(
     st.tuples(
         st.just("put"), st.sampled_from([VIEW, _OTHER]), st.sampled_from([b"A", b"AA"]), st.integers(-2, 5), st.integers(0, 1), st.sampled_from([b"", b"x"])
@@ -163,7 +163,7 @@ def _write(url: str, number: int) -> None:
 
 
 def test_a_look_is_one_round_trip_whatever_it_asks_about(server: RedisServer, store: OnlineStore) -> None:
-    other = view_key("flights", "origin_delays", 3)
+    other = view_key("flights", "origin_delays", "3")
     open_view(store, VIEW, other)
     wanted = [Wanted(view, b"%d" % entity) for view in (VIEW, other) for entity in range(50)]
     store.news(wanted)
@@ -327,12 +327,12 @@ def test_no_secret_of_the_address_is_said(server: RedisServer, caplog: pytest.Lo
 
 
 def test_projects_of_one_server_are_apart(store: OnlineStore) -> None:
-    other = view_key("freight", "carrier_delays", 1)
+    other = view_key("freight", "carrier_delays", "1")
     open_view(store, VIEW, other)
     with store.writing() as writer:
         writer.put(VIEW, b"UA", 1, TAG, b"flights")
         writer.put(other, b"UA", 1, TAG, b"freight")
-        writer.drop(view_key("fre", "carrier_delays", 1))
+        writer.drop(view_key("fre", "carrier_delays", "1"))
     assert (read(store, VIEW, b"UA"), read(store, other, b"UA")) == ([(1, b"flights")], [(1, b"freight")])
     with store.writing() as writer:
         writer.drop(other)

@@ -55,6 +55,11 @@ def pin(airline: Airline, views: Sequence[UsedView]) -> PushResult:
     return airline.backend.call(pin_views, owner="endpoint:late", views=refs)
 
 
+def online_key(airline: Airline, version: str) -> bytes:
+    found = airline.backend.call(catalog.resolve, version)
+    return view_key("test", found.name, str(found.details["online_key"]))
+
+
 def reader_of(airline: Airline, views: tuple[UsedView, ...]) -> FeatureReader:
     store = open_store(airline.backend.settings.online_url)
     return FeatureReader(views, store, project=airline.backend.project, time="departs", functions=load_functions(views))
@@ -199,8 +204,34 @@ def test_a_push_goes_to_every_pinned_version_and_unpinned_ones_are_deleted(airli
     assert ("pace", 1) not in {(one.view, one.number) for one in left.items}
     assert airline.backend.call(list_pins).items == left.items
     store = open_store(airline.backend.settings.online_url)
-    assert store.count(view_key("test", "pace", 1)) == 0
-    assert store.count(view_key("test", "pace", 2)) > 0
+    assert store.count(online_key(airline, "pace@1")) == 0
+    assert store.count(online_key(airline, "pace@2")) > 0
+
+
+def test_versions_of_one_definition_have_their_online_rows_in_common_until_the_last_is_unpinned(airline: Airline) -> None:
+    airline.build()
+    first = served(airline)
+    pin(airline, first)
+    push(airline, "landings", landing_rows(airline.later("landed")).head(20))
+    airline.backend.call(datasets.cut_tail, "landings")
+    airline.view(PACE)
+    second = training_set_details(airline.assemble(replace(TRAINING, name="newer"))).views
+    old, new = (next(use.number for use in views if use.view == "pace") for views in (first, second))
+    assert (old, new) == (1, 2)
+    store, key = open_store(airline.backend.settings.online_url), online_key(airline, "pace@1")
+    assert online_key(airline, "pace@2") == key
+    before = store.count(key)
+    assert set(pin(airline, second).views) >= {"pace@1", "pace@2"}
+    assert store.count(key) == before, "a version of the same definition brought rows of its own"
+    result = push(airline, "landings", landing_rows(airline.later("landed")).tail(5))
+    assert result.views == ["pace@1", "pace@2"]
+    assert store.count(key) == before + 5
+    for views in (first, second):
+        assert_no_skew(airline, airline.later("departs").head(30), views)
+    airline.backend.call(unpin_views, owner="endpoint:late", keep=[VersionRef("pace", 2)])
+    assert store.count(key) == before + 5
+    airline.backend.call(unpin_views, owner="endpoint:late", keep=[])
+    assert store.count(key) == 0
 
 
 def test_a_view_whose_function_fails_waits_and_loses_nothing(airline: Airline) -> None:
@@ -442,17 +473,17 @@ def test_rows_that_the_store_lost_are_not_answered_without_and_are_brought_back(
     asked = airline.later("departs").head(30)
     assert_no_skew(airline, asked, views, reader)
     assert reader.hindrances() == []
-    rows = store.count(view_key("test", "daily_rank", 1))
+    rows = store.count(online_key(airline, "daily_rank@1"))
     with store.writing() as writer:
         for view in kept:
-            writer.drop(view_key("test", view.name, view.number))
+            writer.drop(online_key(airline, str(view)))
     push(airline, "landings", landing_rows(airline.later("landed")).head(5))  # which must not make it seem whole
-    with pytest.raises(Unavailable, match=r"the online rows of pace@1 are not all there"):
+    with pytest.raises(Unavailable, match=r"the online rows of pace are not all there"):
         reader.read(requests(asked))
     assert "are not all there" in reader.hindrances()[0]
     assert airline.backend.call(catch_up).views == ["pace@1", "traffic@1", "daily_rank@1", "station_weather@1"]
     assert_no_skew(airline, asked, views, reader)
-    assert store.count(view_key("test", "daily_rank", 1)) == rows > 0
+    assert store.count(online_key(airline, "daily_rank@1")) == rows > 0
 
 
 def test_a_views_function_comes_from_its_source_snapshot_where_its_file_is_gone(airline: Airline, tmp_path: Path) -> None:

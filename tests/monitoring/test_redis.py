@@ -115,7 +115,7 @@ def test_an_endpoint_outlives_a_redis_that_lost_everything(
             server.kill()  # which is who fills; the serving process outlives it
             with redis_server.client() as redis:
                 redis.flushall()
-            refused("the online rows of pace@1 are not all there")
+            refused("the online rows of pace are not all there")
             server.start()
             assert first_answers() == refilled
     assert "not-to-be-seen" not in server.log.read_text()

@@ -1,6 +1,6 @@
-"""The online store: recent events of each entity, for each view version that a live endpoint pins. LMDB by default, Redis by its URL.
+"""The online store: recent events of each entity, for each view that a live endpoint pins. LMDB by default, Redis by its URL.
 
-An event stands under (view version, entity, time, tag); the tag tells events of one instant apart, so that the same event again is
+An event stands under (view, entity, time, tag), where versions of a view that make the same events have them in common; the tag tells events of one instant apart, so that the same event again is
 one event, whatever the order in which events come. Beside an entity's events stands its head, by which a reader that holds the
 entity in memory is told only what is new. The store holds nothing that can't be made again from datasets and views.
 """
@@ -118,7 +118,7 @@ class OnlineWriter(Protocol):
         ...
 
     def drop(self, view: bytes) -> None:
-        """Delete all that is kept of a view version, before what the transaction adds to it after this."""
+        """Delete all that is kept of a view, before what the transaction adds to it after this."""
         ...
 
 
@@ -184,14 +184,14 @@ _open: dict[str, tuple[int, OnlineStore]] = {}
 _lock = threading.Lock()
 
 
-def view_key(project: str, view: str, number: int) -> bytes:
-    """The address of a view version in the store. A view's next version starts empty: nothing is mixed."""
-    return f"{project}/{view}@{number}\0".encode()
+def view_key(project: str, view: str, online_key: str) -> bytes:
+    """The address in the store of what a view's versions have in common. A version of another definition starts empty: nothing is mixed."""
+    return f"{project}/{view}@{online_key}\0".encode()
 
 
 def not_filled(view: bytes) -> Unavailable:
     """The error for a view that can't be read yet, or not any more."""
-    name = view.decode().rstrip("\0").partition("/")[2]
+    name = view.decode().partition("/")[2].partition("@")[0]
     return Unavailable(
         f"the online rows of {name} are not all there: the store is new, or lost them; `clew up` brings them back within seconds",
         view=name,

@@ -4,9 +4,9 @@ Redis has neither snapshots nor a rollback. So a look at any number of entities 
 sent as one: both happen at one moment of the server, in one round trip. The keys of a project carry one hash tag and stand together:
 
 ==============================================  =====================================================================================
-``clew:{project}/view@7:of:<entity>``           sorted set of the entity's events: position and payload, all of score 0, so in order of bytes
-``clew:{project}/view@7:heads``                 hash by entity: changes so far, the last out of order, newest time, newest forgotten
-``clew:{project}/view@7:progress``              hash: appended row, dataset's version, since when and in which life the view was filled
+``clew:{project}/view@1f…:of:<entity>``         sorted set of the entity's events: position and payload, all of score 0, so in order of bytes
+``clew:{project}/view@1f…:heads``               hash by entity: changes so far, the last out of order, newest time, newest forgotten
+``clew:{project}/view@1f…:progress``            hash: appended row, dataset's version, since when and in which life the view was filled
 ``clew:{project}:life``                         random, gone when the database was flushed
 ``clew:{project}:done:<transaction>``           for five minutes, so that a transaction whose answer was lost is not done twice
 ==============================================  =====================================================================================

@@ -1,7 +1,9 @@
 """How a view's events lie in the online store: which bytes name an entity, an event, and its values."""
 
 import hashlib
+import math
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,33 @@ from clew.feature_store.sources import is_whole
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["OnlineRows", "entity_reader", "frame_events"]
+__all__ = ["Event", "OnlineRows", "entity_reader", "frame_events"]
 
 _MAX_ENTITY_BYTES = 120
-_FORGET_AT_ONCE = 3
+_FORGET_FOR_EACH = 3
 _SLACK_MICROS = 3 * 86_400_000_000
 """How long events outlive their windows: requests may ask about times this far behind the newest event."""
+
+
+class Event:
+    """A row on its way to the store, its instants as microseconds."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.row = row
+        self._tags: dict[tuple[str, ...], bytes] = {}
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Event":
+        """Of a row whose instants are datetimes."""
+        return cls({name: to_micros(value) if isinstance(value, datetime) else value for name, value in row.items()})
+
+    def tag(self, key: tuple[str, ...]) -> bytes:
+        """What tells the row from others by its key; made once for all the views that it goes to."""
+        found = self._tags.get(key)
+        if found is None:
+            named = [value.isoformat() if isinstance(value, date) else value for value in map(self.row.__getitem__, key)]
+            found = self._tags[key] = hashlib.blake2b(msgspec.msgpack.encode(named), digest_size=8).digest()
+        return found
 
 
 class OnlineRows:
@@ -62,15 +85,16 @@ class OnlineRows:
         return name if len(name) <= _MAX_ENTITY_BYTES else b"#" + hashlib.blake2b(name, digest_size=32).digest()
 
     def pack(self, known: int, values: Iterable[Value]) -> bytes:
-        present = 0
+        present, bit = 0, 1
         packed: list[float | int] = []
-        for place, value in enumerate(values):
-            if value is None or value != value or value in (float("inf"), float("-inf")):
+        for value, whole in zip(values, self.whole, strict=True):
+            if value is None or not math.isfinite(value):
                 packed.append(0)
             else:
-                present |= 1 << place
-                packed.append(value)
-        return self._struct.pack(known, present, *(int(v) if whole else v for v, whole in zip(packed, self.whole, strict=True)))
+                present |= bit
+                packed.append(int(value) if whole else value)
+            bit <<= 1
+        return self._struct.pack(known, present, *packed)
 
     def unpack(self, payload: bytes) -> tuple[int, Sequence[Value]]:
         """Known time and values."""
@@ -79,24 +103,33 @@ class OnlineRows:
             return known, values
         return known, [value if present >> place & 1 else None for place, value in enumerate(values)]
 
-    def put(self, writer: OnlineWriter, view: bytes, row: Mapping[str, Any], *, now: int | None = None) -> None:
-        """Add the event of one row, if it has an entity. With ``now``, very old ones of the entity are forgotten."""
+    def put(self, writer: OnlineWriter, view: bytes, event: Event) -> tuple[bytes, int] | None:
+        """Add the event, if it has an entity; the entity and the time."""
+        row = event.row
         entity = self.entity_bytes([row[name] for name in self.entity])
-        if entity is None or row[self.time] is None:
-            return
-        time = _micros(row[self.time])
-        known = time if self.known is None or row[self.known] is None else _micros(row[self.known])
-        if now is not None and self.reach is not None:
-            # Behind the event, too: the clock of a project whose data is of long ago is far ahead of all of it.
-            writer.forget(view, entity, min(now, time) - self.reach, _FORGET_AT_ONCE)
-        writer.put(view, entity, time, self._tag(known, row), self.pack(known, [row[name] for name in self.values]))
+        time = row[self.time]
+        if entity is None or time is None:
+            return None
+        known = time if self.known is None or row[self.known] is None else row[self.known]
+        # For a view's table, entity, time and known time name a row; for windows its key does, since many may share an instant.
+        tag = event.tag(self.key) if self.key else (known + (1 << 63)).to_bytes(8, "big")
+        writer.put(view, entity, time, tag, self.pack(known, [row[name] for name in self.values]))
+        return entity, time
 
-    def _tag(self, known: int, row: Mapping[str, Any]) -> bytes:
-        """For a view's table, entity, time and known time name a row; for windows its key does, since many may share an instant."""
-        if not self.key:
-            return (known + (1 << 63)).to_bytes(8, "big")
-        named = msgspec.msgpack.encode([_plain(row[name]) for name in self.key])
-        return hashlib.blake2b(named, digest_size=8).digest()
+    def put_on(self, writer: OnlineWriter, view: bytes, events: Iterable[Event], now: int) -> None:
+        """Add the events of a stream, and forget very old ones of the same entities: as many as keep up with what is added, and more."""
+        oldest: dict[bytes, int] = {}
+        added: Counter[bytes] = Counter()
+        for event in events:
+            placed = self.put(writer, view, event)
+            if placed is not None:
+                entity, time = placed
+                oldest[entity] = min(time, oldest.get(entity, time))
+                added[entity] += 1
+        if self.reach is not None:
+            for entity, time in oldest.items():
+                # Behind the events, too: the clock of a project whose data is of long ago is far ahead of all of it.
+                writer.forget(view, entity, min(now, time) - self.reach, _FORGET_FOR_EACH * added[entity])
 
 
 def entity_reader(dtype: "pl.DataType") -> Callable[[Any], bytes]:
@@ -128,14 +161,6 @@ def entity_reader(dtype: "pl.DataType") -> Callable[[Any], bytes]:
     return whole if dtype.is_integer() else text
 
 
-def _micros(value: datetime | int) -> int:
-    return value if isinstance(value, int) else to_micros(value)
-
-
-def _plain(value: Any) -> Any:
-    return to_micros(value) if isinstance(value, datetime) else value.isoformat() if isinstance(value, date) else value
-
-
 def _reach(details: FeatureViewDetails) -> int | None:
     """How far behind the newest event a row is kept, in microseconds; ``None`` where a last value holds for ever."""
     definition = from_document(details.definition)
@@ -146,8 +171,8 @@ def _reach(details: FeatureViewDetails) -> int | None:
     raise Invalid(f"{definition.name} is no feature view")
 
 
-def frame_events(rows: "pl.LazyFrame", online: OnlineRows, since: int | None) -> "list[dict[str, Any]]":
-    """The rows from a time on as plain dictionaries, their instants as microseconds."""
+def frame_events(rows: "pl.LazyFrame", online: OnlineRows, since: int | None) -> list[Event]:
+    """The rows from a time on, in its order."""
     import polars as pl
 
     schema = rows.collect_schema()
@@ -155,4 +180,4 @@ def frame_events(rows: "pl.LazyFrame", online: OnlineRows, since: int | None) ->
     chosen = rows.select(online.columns).with_columns(pl.col(times).dt.epoch("us"))
     if since is not None:
         chosen = chosen.filter(pl.col(online.time) >= since)
-    return chosen.sort(online.time, maintain_order=True).collect().to_dicts()
+    return [Event(row) for row in chosen.sort(online.time, maintain_order=True).collect().to_dicts()]

@@ -6,7 +6,7 @@ first: that is how rows whose process died between the append and the push arriv
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from clew.definitions import FeaturesDefinition, from_document
 from clew.errors import ClewError, NotFound
 from clew.feature_store.function_worker import FunctionWorker
 from clew.feature_store.online import OnlineStore, Progress, open_store, view_key
-from clew.feature_store.online_rows import OnlineRows, frame_events
+from clew.feature_store.online_rows import Event, OnlineRows, frame_events
 from clew.feature_store.schema import FeatureViewDetails, Waiting, online_pins
 from clew.operations import Context
 
@@ -40,7 +40,7 @@ _BATCH = 2_000  # requests may have to wait for one transaction
 
 @dataclass(frozen=True)
 class PinnedView:
-    """A view version that is kept online."""
+    """A view that is kept online, in its newest version; ``numbers`` are all those pinned that have their rows in common with it."""
 
     name: str
     number: int
@@ -48,10 +48,11 @@ class PinnedView:
     details: FeatureViewDetails
     online: OnlineRows
     definition_digest: str
+    numbers: tuple[int, ...] = ()
 
     @property
-    def address(self) -> str:
-        return f"{self.name}@{self.number}"
+    def addresses(self) -> list[str]:
+        return [f"{self.name}@{number}" for number in self.numbers]
 
 
 _known_views: dict[tuple[str, str, str, int], PinnedView] = {}  # versions never change, so what was read once is kept
@@ -66,7 +67,7 @@ def source_dataset(context: Context, details: FeatureViewDetails) -> str:
 
 
 def pinned(context: Context, dataset: str | None) -> list[PinnedView]:
-    """The view versions that are kept online, of one dataset or of all."""
+    """What is kept online, of one dataset or of all: each once, however many of a view's versions answer from it."""
     query = (
         sa.select(online_pins.c.view, online_pins.c.number, online_pins.c.dataset)
         .distinct()
@@ -74,7 +75,12 @@ def pinned(context: Context, dataset: str | None) -> list[PinnedView]:
     )
     if dataset is not None:
         query = query.where(online_pins.c.dataset == dataset)
-    return [_pinned_view(context, *row) for row in context.db.execute(query.order_by(online_pins.c.view, online_pins.c.number))]
+    found: dict[tuple[str, str], PinnedView] = {}
+    for row in context.db.execute(query.order_by(online_pins.c.view, online_pins.c.number)):
+        view = _pinned_view(context, *row)
+        key = (view.name, view.details.online_key)
+        found[key] = replace(view, numbers=(*(found[key].numbers if key in found else ()), view.number))
+    return list(found.values())
 
 
 def _pinned_view(context: Context, name: str, number: int, dataset: str) -> PinnedView:
@@ -87,38 +93,38 @@ def _pinned_view(context: Context, name: str, number: int, dataset: str) -> Pinn
     return found
 
 
-Made = dict[tuple[str, int, int], list[dict[str, Any]]]
-"""The events that a view's function made of appended rows, by its definition and the first and last of them."""
-
-
 def push(context: Context, name: str, rows: Sequence[AppendedRow], pins: Sequence[PinnedView]) -> tuple[list[str], list[Waiting]]:
     """Bring appended rows, and any that are missing before them, to the pinned views of a dataset."""
     if not pins:
         return [], []
     store = _store(context)
-    done, waiting = [], []
+    done: list[str] = []
+    waiting: list[Waiting] = []
     previous = rows[0].sequence - 1 if rows else 0  # how far a view must have come that lacks nothing but these rows
-    made: Made = {}
     for view in pins:
         if view.details.kind == "windows":
             continue
         try:
-            _push_table(context, store, view, rows, previous, made)
-            done.append(view.address)
+            _push_table(context, store, view, rows, previous)
+            done += view.addresses
         except ClewError as error:
-            waiting.append(Waiting(view.address, error.message))
+            waiting += _all_wait(view, error)
     windows = [view for view in pins if view.details.kind == "windows"]
-    missing = {view.address: _missing(context, name, rows, store.progress(_key(context, view)), previous) for view in windows}
-    now = to_micros(context.now)
+    missing = {_key(context, view): _missing(context, name, rows, store.progress(_key(context, view)), previous) for view in windows}
+    now, new = to_micros(context.now), [Event.of(one.row) for one in rows]
     with store.writing() as writer:
         for view in windows:
             key = _key(context, view)
+            events = [*(Event.of(one.row) for one in missing[key]), *new]
             # In order of time, so that readers read on and not anew.
-            for row in sorted((one.row for one in (*missing[view.address], *rows)), key=lambda row: row[view.online.time]):
-                view.online.put(writer, key, row, now=now)
-            writer.advance(key, rows[-1].sequence if rows else max((one.sequence for one in missing[view.address]), default=0))
-            done.append(view.address)
+            view.online.put_on(writer, key, sorted(events, key=lambda event: event.row[view.online.time]), now)
+            writer.advance(key, rows[-1].sequence if rows else max((one.sequence for one in missing[key]), default=0))
+            done += view.addresses
     return done, waiting
+
+
+def _all_wait(view: PinnedView, error: ClewError) -> list[Waiting]:
+    return [Waiting(address, error.message) for address in view.addresses]
 
 
 def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], before: Progress | None, previous: int) -> list[AppendedRow]:
@@ -135,8 +141,8 @@ def _missing(context: Context, dataset: str, rows: Sequence[AppendedRow], before
     return [AppendedRow(sequence, reader.restore(row)) for sequence, row in stored if first is None or sequence < first]
 
 
-def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Sequence[AppendedRow], previous: int, made: Made) -> None:
-    """The function's rows of the new rows alone where that is sound, else of all rows. Versions by one definition run it once."""
+def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Sequence[AppendedRow], previous: int) -> None:
+    """The function's rows of the new rows alone where that is sound, else of all rows."""
     key = _key(context, view)
     before = store.progress(key)
     if not view.details.additive or before is None or not before.current:
@@ -145,14 +151,12 @@ def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Se
     fresh = [*_missing(context, view.dataset, rows, before, previous), *rows]
     if not fresh:
         return
-    same = (view.definition_digest, fresh[0].sequence, fresh[-1].sequence)
-    if same not in made:
-        with context.reading() as inside:
-            dataset = tail.stream_of(inside, view.dataset).details
-        frame = to_frame([{name: _stored(value) for name, value in one.row.items()} for one in fresh], dataset.columns)
-        made[same] = frame_events(_table_rows(context, view, [frame], [dataset]).lazy(), view.online, None)
+    with context.reading() as inside:
+        dataset = tail.stream_of(inside, view.dataset).details
+    frame = to_frame([{name: _stored(value) for name, value in one.row.items()} for one in fresh], dataset.columns)
+    events = frame_events(_table_rows(context, view, [frame], [dataset]).lazy(), view.online, None)
     with store.writing() as writer:
-        for event in made[same]:
+        for event in events:
             view.online.put(writer, key, event)
         writer.advance(key, fresh[-1].sequence)
 
@@ -166,7 +170,8 @@ def _stored(value: Any) -> Any:  # Any: one value of a row
 def fill(context: Context, pins: Sequence[PinnedView]) -> tuple[list[str], list[Waiting]]:
     """Bring pinned views up to their datasets' newest rows, ingested or appended."""
     store = _store(context)
-    done, waiting = [], []
+    done: list[str] = []
+    waiting: list[Waiting] = []
     for view in pins:
         definition = from_document(view.details.definition)
         if view.dataset and view.details.kind == "table" and isinstance(definition, FeaturesDefinition):
@@ -174,9 +179,9 @@ def fill(context: Context, pins: Sequence[PinnedView]) -> tuple[list[str], list[
     for view in sorted(pins, key=lambda pin: pin.details.kind == "table"):
         try:
             _fill_one(context, store, view)
-            done.append(view.address)
+            done += view.addresses
         except ClewError as error:
-            waiting.append(Waiting(view.address, error.message))
+            waiting += _all_wait(view, error)
     return done, waiting
 
 
@@ -334,17 +339,17 @@ def _source_folder(context: Context, view: PinnedView) -> Path | None:
     return folder
 
 
-def drop(context: Context, views: Sequence[tuple[str, int]]) -> None:
-    """Delete the rows of view versions that nobody pins."""
+def drop(context: Context, views: Sequence[PinnedView]) -> None:
+    """Delete the rows of views that nobody pins."""
     if views:
         with _store(context).writing() as writer:
-            for name, number in views:
-                writer.drop(view_key(context.project, name, number))
+            for view in views:
+                writer.drop(_key(context, view))
 
 
-def online_rows(context: Context, reference: VersionRef) -> int:
+def online_rows(context: Context, name: str, details: FeatureViewDetails) -> int:
     """How many events a view version has online."""
-    return _store(context).count(view_key(context.project, reference.name, reference.number))
+    return _store(context).count(view_key(context.project, name, details.online_key))
 
 
 def _store(context: Context) -> OnlineStore:
@@ -352,4 +357,4 @@ def _store(context: Context) -> OnlineStore:
 
 
 def _key(context: Context, view: PinnedView) -> bytes:
-    return view_key(context.project, view.name, view.number)
+    return view_key(context.project, view.name, view.details.online_key)

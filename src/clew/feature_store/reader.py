@@ -194,7 +194,7 @@ class _StoredView:
         self.view = use.view
         self.online = OnlineRows(details)
         self.fields = tuple(use.by[one.name] for one in details.entity)
-        self.key = view_key(project, use.view, use.number)
+        self.key = view_key(project, use.view, details.online_key)
         self._held: dict[bytes, _Held] = {}
         self._complete_from: int | None = None  # for entities that the store does not know
         self._width = len(details.columns)

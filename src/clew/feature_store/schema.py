@@ -49,6 +49,7 @@ class FeatureViewDetails:
     ``windows`` are evaluated over a dataset's rows, a ``table`` was made by a function and is stored, and ``request`` features are
     computed from a request's own fields. ``values`` are the columns kept of each event; ``columns`` the features that are answered.
     ``additive`` says that the function of some rows and of others makes together what it makes of all, so new rows can be added alone.
+    ``online_key`` names its rows online: versions that make the same rows of the same dataset have them in common.
     """
 
     kind: ViewKind
@@ -63,6 +64,7 @@ class FeatureViewDetails:
     pin: TablePin | None = None
     rows: int = 0
     additive: bool = False
+    online_key: str = ""
     time_min: datetime | None = None
     time_max: datetime | None = None
 

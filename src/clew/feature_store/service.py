@@ -32,6 +32,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+_KEY_DIGITS = 16
+"""64 bits: among the few definitions of one view no two have the same."""
+
+
 # ── versions ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -72,10 +76,20 @@ def commit_view(
         contents = [catalog.get_version(inside, one.name, one.number).content_digest for one in inputs]
         content = staged or _digest([details.kind, *contents])
         same = _same(inside, name, definition_digest, content)
+        dataset = "" if details.kind == "request" else pushing.source_dataset(inside, details)
     if same is not None:
         return same
+    details = replace(details, online_key=_online_key(definition_digest, details, dataset or content))
     edges = [(one, "input") for one in inputs]
     return _commit(context, name, "feature_view", definition_digest, content, details, staged, edges, run_id, why)
+
+
+def _online_key(definition_digest: str, details: FeatureViewDetails, of: str) -> str:
+    """Names the rows that a version answers from online. They follow the dataset ``of`` which they are made, whichever version of it the
+    view's was built over; those of a view of views are its version's own, and ``of`` is its content.
+    """
+    layout = [details.entity, details.values, details.time, details.known, details.key]
+    return _digest([definition_digest, of, msgspec.json.encode(layout).decode()]).removeprefix("sha256:")[:_KEY_DIGITS]
 
 
 @operation("POST /projects/{project}/training_sets/{name}/versions", permission="features.write", kind="staged")
@@ -206,7 +220,7 @@ def pin_views(context: Context, owner: str, views: list[VersionRef]) -> PushResu
                 dataset = pushing.source_dataset(inside, details)
                 inside.db.execute(sa.insert(online_pins).values(**row, dataset=dataset, created_at=wall_now()))
         wanted = {(one.name, one.number) for one in views}
-        return [one for one in pushing.pinned(inside, None) if (one.name, one.number) in wanted]
+        return [one for one in pushing.pinned(inside, None) if any((one.name, number) in wanted for number in one.numbers)]
 
     # The pin first, the rows then: every push that does not see the pin has committed before the rows are read.
     done, waiting = pushing.fill(context, context.run_write(pin))
@@ -215,20 +229,20 @@ def pin_views(context: Context, owner: str, views: list[VersionRef]) -> PushResu
 
 @operation("DELETE /projects/{project}/online/{owner}", permission="features.pin", kind="staged")
 def unpin_views(context: Context, owner: str, keep: list[VersionRef]) -> Page[Pin]:
-    """Give up an owner's pins but those to keep; rows of versions that nobody pins any more are deleted. The pins that are left."""
+    """Give up an owner's pins but those to keep; rows that no pinned version has any more are deleted. The pins that are left."""
     kept = {(one.name, one.number) for one in keep}
 
-    def unpin(inside: Context) -> tuple[list[Pin], list[Pin]]:
-        before = _pins(inside)
-        for one in before:
+    def unpin(inside: Context) -> tuple[list[pushing.PinnedView], list[Pin]]:
+        before = pushing.pinned(inside, None)
+        for one in _pins(inside):
             if one.owner == owner and (one.view, one.number) not in kept:
                 inside.db.execute(sa.delete(online_pins).filter_by(project=context.project, view=one.view, number=one.number, owner=owner))
-        return before, _pins(inside)
+        there = {(one.name, one.details.online_key) for one in pushing.pinned(inside, None)}
+        return [one for one in before if (one.name, one.details.online_key) not in there], _pins(inside)
 
-    before, after = context.run_write(unpin)
-    there = {(one.view, one.number) for one in after}
-    pushing.drop(context, sorted({(one.view, one.number) for one in before} - there))
-    return Page(after)
+    gone, left = context.run_write(unpin)
+    pushing.drop(context, gone)
+    return Page(left)
 
 
 @operation("GET /projects/{project}/online", permission="features.read", kind="read")
@@ -258,7 +272,7 @@ def revert_view(context: Context, name: str, number: int) -> Revert:
     owner = f"feature_view:{name}"
     pin_views(context, owner, [version.ref])
     unpin_views(context, owner, [version.ref])  # what an earlier revert brought online is of the past
-    return Revert(version, number, pushing.online_rows(context, version.ref))
+    return Revert(version, number, pushing.online_rows(context, name, details))
 
 
 def _revert(context: Context, name: str, number: int, fence: Fence) -> AssetVersion:

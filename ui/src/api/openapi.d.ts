@@ -1212,7 +1212,7 @@ export interface paths {
         /** Keep view versions online for an owner, such as an endpoint, from now on; their rows can be read when this returns. */
         put: operations["feature_store.pin_views"];
         post?: never;
-        /** Give up an owner's pins but those to keep; rows of versions that nobody pins any more are deleted. The pins that are left. */
+        /** Give up an owner's pins but those to keep; rows that no pinned version has any more are deleted. The pins that are left. */
         delete: operations["feature_store.unpin_views"];
         options?: never;
         head?: never;
@@ -2302,6 +2302,7 @@ export interface components {
          *         ``windows`` are evaluated over a dataset's rows, a ``table`` was made by a function and is stored, and ``request`` features are
          *         computed from a request's own fields. ``values`` are the columns kept of each event; ``columns`` the features that are answered.
          *         ``additive`` says that the function of some rows and of others makes together what it makes of all, so new rows can be added alone.
+         *         ``online_key`` names its rows online: versions that make the same rows of the same dataset have them in common.
          */
         FeatureViewDetails: {
             /** @default false */
@@ -2316,6 +2317,8 @@ export interface components {
             kind: "request" | "table" | "windows";
             /** @default null */
             known: string | null;
+            /** @default  */
+            online_key: string;
             /** @default null */
             pin: components["schemas"]["TablePin"] | null;
             /** @default 0 */
