@@ -16,7 +16,7 @@ from clew.definitions import FunctionRef
 from clew.feature_store.function_worker import FunctionWorker
 
 worker = FunctionWorker(FunctionRef("views", "view", sys.argv[1] + "/views.py"), None)
-assert worker(pl.LazyFrame({"a": [1]}))["a"].to_list() == [2]
+assert worker(pl.DataFrame({"a": [1]}))["a"].to_list() == [2]
 print(worker._process.pid, flush=True)
 """
 
@@ -55,7 +55,7 @@ child = os.fork()
 if child == 0:
     sys.exit()
 os.waitpid(child, 0)
-assert worker(pl.LazyFrame({"a": [2]}))["a"].to_list() == [3]
+assert worker(pl.DataFrame({"a": [2]}))["a"].to_list() == [3]
 """
     done = run(folder, ending)
     assert (done.returncode, done.stderr) == (0, "")

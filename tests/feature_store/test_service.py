@@ -507,10 +507,10 @@ def test_a_worker_that_dies_is_said_and_started_anew(tmp_path: Path) -> None:
     )
     worker = FunctionWorker(FunctionRef("deadly", "view", str(tmp_path / "deadly.py")), tmp_path)
     rows = pl.DataFrame({"x": [1, 2]})
-    assert worker(rows.lazy()).equals(rows)  # and what it prints does not disturb
+    assert worker(rows).equals(rows)  # and what it prints does not disturb
     (tmp_path / "die").touch()
     with pytest.raises(BuildFailed, match="ended before it answered"):
-        worker(rows.lazy())
+        worker(rows)
     (tmp_path / "die").unlink()
-    assert worker(rows.lazy()).equals(rows)
+    assert worker(rows).equals(rows)
     worker.close()

@@ -218,9 +218,9 @@ def to_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> "p
         dtype = parse_dtype(column.dtype)
         values = [row.get(column.name) for row in rows]
         if isinstance(dtype, pl.Datetime):
-            instants = pl.Series(column.name, values, dtype=pl.Int64).cast(pl.Datetime("us", "UTC" if dtype.time_zone else None))
-            moved = instants.dt.convert_time_zone(dtype.time_zone) if dtype.time_zone else instants
-            series.append(moved.dt.cast_time_unit(dtype.time_unit))
+            # Microseconds of UTC inside, whatever the zone: casts say so at once, where each `dt` is a query of its own.
+            instants = pl.Series(column.name, values, dtype=pl.Int64).cast(pl.Datetime("us", dtype.time_zone))
+            series.append(instants if dtype.time_unit == "us" else instants.cast(dtype))
         elif dtype == pl.Date:
             series.append(pl.Series(column.name, values, dtype=pl.Int32).cast(pl.Date))
         else:

@@ -65,7 +65,7 @@ def stream_of(context: Context, name: str) -> Stream:
         raise NotFound(f"{name!r} has no version yet, so its columns are not known; ingest a first file, then append")
     if newest.kind != "dataset":
         raise Invalid(f"{name!r} is a {newest.kind.replace('_', ' ')}, not a dataset")
-    key = (str(context.database.url), context.project, name, *newest)
+    key = (context.database.name, context.project, name, *newest)
     if key not in _streams:
         if len(_streams) >= _MOST_STREAMS:
             _streams.clear()

@@ -1,6 +1,6 @@
 """A process of its own that runs one view's function on rows that are handed to it: user code stays out of the server.
 
-The protocol is length-prefixed Arrow IPC on standard input and output; nothing is unpickled. The process has no database, no token,
+The protocol is length-prefixed Arrow IPC, as streams, on standard input and output; nothing is unpickled. The process has no database, no token,
 and ends when its input does.
 """
 
@@ -32,7 +32,7 @@ _TIMEOUT_SECONDS = 120.0
 
 
 class FunctionWorker:
-    """Called like the view's function, with lazy frames; answers with what it made. One call at a time; started by the first.
+    """Called with the frames of the view's function; answers with what it made. One call at a time; started by the first.
 
     Raises ``BuildFailed`` with the function's error, or when it takes longer than two minutes; the next call starts it anew.
     """
@@ -43,7 +43,7 @@ class FunctionWorker:
         self._ending: Callable[[], object] = _nothing
         self._lock = threading.Lock()
 
-    def __call__(self, *frames: "pl.LazyFrame") -> "pl.DataFrame":
+    def __call__(self, *frames: "pl.DataFrame") -> "pl.DataFrame":
         import polars as pl
 
         with self._lock:
@@ -51,7 +51,7 @@ class FunctionWorker:
             try:
                 assert process.stdin is not None  # opened as a pipe
                 for frame in frames:
-                    _send(process.stdin, b"f", _to_bytes(frame.collect()))
+                    _send(process.stdin, b"f", _to_bytes(frame))
                 _send(process.stdin, b"!", b"")
                 kind, content = self._answer(process)
             except (OSError, EOFError) as error:
@@ -59,7 +59,7 @@ class FunctionWorker:
                 raise BuildFailed(f"the process of {self._reference.qualname} ended before it answered") from error
         if kind == b"e":
             raise BuildFailed(content.decode())
-        return pl.read_ipc(io.BytesIO(content))
+        return pl.read_ipc_stream(io.BytesIO(content))
 
     def start(self) -> None:
         """Start the process now, so that the first call doesn't wait for its imports."""
@@ -113,7 +113,7 @@ def _end(process: "subprocess.Popen[bytes]", owner: int) -> None:
 
 def _to_bytes(frame: "pl.DataFrame") -> bytes:
     buffer = io.BytesIO()
-    frame.write_ipc(buffer)
+    frame.write_ipc_stream(buffer)
     return buffer.getvalue()
 
 
@@ -151,7 +151,7 @@ def _serve() -> None:
                 return
             if kind == b"!":
                 break
-            frames.append(pl.read_ipc(io.BytesIO(content)).lazy())
+            frames.append(pl.read_ipc_stream(io.BytesIO(content)))
         try:
             _send(answers, b"f", _to_bytes(apply(reference.qualname, function, frames)))
         except Exception as error:

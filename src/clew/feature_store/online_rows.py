@@ -14,7 +14,7 @@ from clew.clock import to_micros
 from clew.definitions import FeaturesDefinition, WindowsDefinition, from_document, parse_dtype
 from clew.errors import Invalid
 from clew.feature_store.evaluation import micros_of
-from clew.feature_store.functions import KNOWN
+from clew.feature_store.functions import KNOWN, engine_for
 from clew.feature_store.online import OnlineWriter
 from clew.feature_store.recent import Value
 from clew.feature_store.schema import FeatureViewDetails
@@ -171,13 +171,14 @@ def _reach(details: FeatureViewDetails) -> int | None:
     raise Invalid(f"{definition.name} is no feature view")
 
 
-def frame_events(rows: "pl.LazyFrame", online: OnlineRows, since: int | None) -> list[Event]:
+def frame_events(rows: "pl.LazyFrame | pl.DataFrame", online: OnlineRows, since: int | None) -> list[Event]:
     """The rows from a time on, in its order."""
     import polars as pl
 
+    engine = engine_for(rows.height) if isinstance(rows, pl.DataFrame) else "auto"
     schema = rows.collect_schema()
     times = [name for name in online.columns if isinstance(schema[name], pl.Datetime)]
-    chosen = rows.select(online.columns).with_columns(pl.col(times).dt.epoch("us"))
+    chosen = rows.lazy().select(online.columns).with_columns(pl.col(times).dt.epoch("us"))
     if since is not None:
         chosen = chosen.filter(pl.col(online.time) >= since)
-    return [Event(row) for row in chosen.sort(online.time, maintain_order=True).collect().to_dicts()]
+    return [Event(row) for row in chosen.sort(online.time, maintain_order=True).collect(engine=engine).to_dicts()]

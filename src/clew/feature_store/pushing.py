@@ -38,6 +38,16 @@ _UNIX_ORDINAL = date(1970, 1, 1).toordinal()
 _BATCH = 2_000  # requests may have to wait for one transaction
 
 
+# Built once: making a statement and its cache key takes as long as running it, and every push asks.
+_PINS = (
+    sa.select(online_pins.c.view, online_pins.c.number, online_pins.c.dataset)
+    .distinct()
+    .where(online_pins.c.project == sa.bindparam("project"))
+    .order_by(online_pins.c.view, online_pins.c.number)
+)
+_PINS_OF_DATASET = _PINS.where(online_pins.c.dataset == sa.bindparam("dataset"))
+
+
 @dataclass(frozen=True)
 class PinnedView:
     """A view that is kept online, in its newest version; ``numbers`` are all those pinned that have their rows in common with it."""
@@ -68,23 +78,16 @@ def source_dataset(context: Context, details: FeatureViewDetails) -> str:
 
 def pinned(context: Context, dataset: str | None) -> list[PinnedView]:
     """What is kept online, of one dataset or of all: each once, however many of a view's versions answer from it."""
-    query = (
-        sa.select(online_pins.c.view, online_pins.c.number, online_pins.c.dataset)
-        .distinct()
-        .where(online_pins.c.project == context.project)
-    )
-    if dataset is not None:
-        query = query.where(online_pins.c.dataset == dataset)
-    found: dict[tuple[str, str], PinnedView] = {}
-    for row in context.db.execute(query.order_by(online_pins.c.view, online_pins.c.number)):
+    query = _PINS if dataset is None else _PINS_OF_DATASET
+    found: dict[tuple[str, str], list[PinnedView]] = {}
+    for row in context.db.execute(query, {"project": context.project, "dataset": dataset}):
         view = _pinned_view(context, *row)
-        key = (view.name, view.details.online_key)
-        found[key] = replace(view, numbers=(*(found[key].numbers if key in found else ()), view.number))
-    return list(found.values())
+        found.setdefault((view.name, view.details.online_key), []).append(view)
+    return [replace(versions[-1], numbers=tuple(one.number for one in versions)) for versions in found.values()]
 
 
 def _pinned_view(context: Context, name: str, number: int, dataset: str) -> PinnedView:
-    key = (str(context.database.url), context.project, name, number)
+    key = (context.database.name, context.project, name, number)
     found = _known_views.get(key)
     if found is None:
         version = catalog.get_version(context, name, number)
@@ -154,7 +157,7 @@ def _push_table(context: Context, store: OnlineStore, view: PinnedView, rows: Se
     with context.reading() as inside:
         dataset = tail.stream_of(inside, view.dataset).details
     frame = to_frame([{name: _stored(value) for name, value in one.row.items()} for one in fresh], dataset.columns)
-    events = frame_events(_table_rows(context, view, [frame], [dataset]).lazy(), view.online, None)
+    events = frame_events(_table_rows(context, view, [frame], [dataset]), view.online, None)
     with store.writing() as writer:
         for event in events:
             view.online.put(writer, key, event)

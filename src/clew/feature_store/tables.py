@@ -26,9 +26,8 @@ def table_rows(
     keys: Sequence[tuple[tuple[str, ...], str | None]],
 ) -> "pl.DataFrame":
     """What the function makes, checked, with ``_known`` beside; ``keys`` are each input's key and known column."""
-    import polars as pl
 
-    made = apply(definition.name, function, [frame.lazy() for frame in frames])
+    made = apply(definition.name, function, frames)
     time = definition.time or ""
     for name in (*definition.entity, time):
         if name not in made.columns:
@@ -40,9 +39,9 @@ def table_rows(
         raise Invalid(f"{definition.name}: the time {time!r} is {made.schema[time]}; it must be a time with a zone")
     if made[time].null_count():
         raise Refused(f"{definition.name}: {made[time].null_count():,} rows have no {time!r}", view=definition.name)
-    known = known_times(definition.name, made, [(frame, *of) for frame, of in zip(frames, keys, strict=True)])
-    made = made.with_columns(pl.coalesce(known, pl.col(time).dt.convert_time_zone("UTC").dt.cast_time_unit("us")).alias(KNOWN))
-    twice = made.select(*definition.entity, time, KNOWN).is_duplicated()
+    known = known_times(definition.name, made, time, [(frame, *of) for frame, of in zip(frames, keys, strict=True)])
+    made = made.hstack([known])
+    twice = made[[*definition.entity, time, KNOWN]].is_duplicated()
     if twice.any():
         row = made.filter(twice).select(*definition.entity, time).row(0)
         raise Refused(

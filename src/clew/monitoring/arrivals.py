@@ -68,7 +68,7 @@ and again, and its rows are read once. They are added to until the next version,
 def _appended(context: Context, version: VersionRef, columns: Sequence[Column]) -> "pl.DataFrame":
     import polars as pl
 
-    dataset = (str(context.database.url), context.project, version.name)
+    dataset = (context.database.name, context.project, version.name)
     nothing = (version, 0, to_frame([], columns))
     kept = _appended_times.get(dataset, nothing)
     _, upto, frame = kept if kept[0] == version else nothing

@@ -101,7 +101,7 @@ _kept: OrderedDict[tuple[str, str, str, int], _Before] = OrderedDict()
 
 
 def _before(context: Context, reference: AssetVersion, zone: str) -> _Before:
-    key = (str(context.database.url), context.project, reference.name, reference.number)
+    key = (context.database.name, context.project, reference.name, reference.number)
     if key not in _kept:
         details, names = details_of(reference), _watched(details_of(reference))
         rows = context.tables.scan(details.pin).collect()

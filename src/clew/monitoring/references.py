@@ -53,7 +53,7 @@ _kept: OrderedDict[tuple[str, str, str, int], Reference] = OrderedDict()
 
 def reference_of(context: Context, document: RouteDocument, training: TrainingSetDetails) -> Reference:
     """Computed when first asked for; ``context`` is outside of any transaction."""
-    key = (str(context.database.url), context.project, document.model, document.number)
+    key = (context.database.name, context.project, document.model, document.number)
     found = _kept.get(key)
     if found is None:
         found = _kept[key] = _compute(context, document, training)

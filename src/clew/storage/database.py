@@ -83,11 +83,14 @@ class Database:
 
     def __init__(self, url: str, *, durability: Literal["process", "full"] = "process") -> None:
         self.url = make_url(url)
+        self.name = str(self.url)
+        """Tells it from others, without the password; what is kept of a database in memory is kept under it."""
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._durability = durability
         self._turns = threading.Lock()
         if self.is_sqlite:
             self._engine = self._sqlite_engine()
+            self._writing: sa.Engine = self._engine.execution_options(begin="begin immediate")
         elif self.url.get_backend_name() == "postgresql":
             self._engine = sa.create_engine(
                 self.url.set(drivername="postgresql+psycopg"),
@@ -96,6 +99,7 @@ class Database:
                 max_overflow=24,
                 pool_pre_ping=True,
             )
+            self._writing = self._engine
             if durability == "process":
                 sa.event.listen(self._engine, "connect", _relax_commits)
         else:
@@ -135,11 +139,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection inside one write transaction, committed at the end unless the block raises. Not retried: see ``run_write``."""
-        with _translated(), self._engine.connect() as connection:
-            if self.is_sqlite:
-                connection = connection.execution_options(begin="begin immediate")
-            with connection.begin():
-                yield connection
+        with _translated(), self._writing.connect() as connection, connection.begin():
+            yield connection
 
     def run_write(self, function: Callable[[Connection], Result]) -> Result:
         """``function`` in a write transaction, run again when two writers collided; it must touch nothing but the database."""
