@@ -1,6 +1,6 @@
 """Live events to pages and scripts, as server-sent events.
 
-One task watches the database for all listeners. On SQLite ``pragma data_version`` says that some process committed; on PostgreSQL the
+One task watches the database for all listeners, and rests while there are none. On SQLite ``pragma data_version`` says that some process committed; on PostgreSQL the
 snapshot's upper bound moves with every transaction that wrote. Either costs microseconds, so the page of a script that
 writes into the folder is live without a word between the two processes.
 """
@@ -39,6 +39,8 @@ class Live:
         self._version = 0
         self._touched = False
         self._closed = False
+        self._listeners = 0
+        self._wanted = asyncio.Event()
 
     def touch(self) -> None:
         """Look at once instead of at the next poll: something was just written here."""
@@ -49,6 +51,10 @@ class Live:
         probe = _probe(self._backend)
         last: object = None
         while not self._closed:
+            if not self._listeners:
+                last = None  # whoever comes next is told at once: something may have changed since it read
+                await self._wanted.wait()
+                continue
             try:
                 seen = await run_in_threadpool(probe)
             except Exception as error:  # the database may be away for a while; the stream goes on when it is back
@@ -78,6 +84,7 @@ class Live:
     async def close(self) -> None:
         """End all streams, so that the server can stop."""
         self._closed = True
+        self._wanted.set()
         await self._announce()
 
     async def stream(self, request: Request) -> StreamingResponse:
@@ -85,7 +92,7 @@ class Live:
         project = request.path_params["project"]
         after = await self._start(request, project)
         return StreamingResponse(
-            self._events(request, project, after),
+            self._listened(self._events(request, project, after)),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
@@ -102,6 +109,17 @@ class Live:
         page = await run_in_threadpool(self._backend.run, declared, values, project=project)
         found: list[Event] = page.items
         return found
+
+    async def _listened(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self._listeners += 1
+        self._wanted.set()
+        try:
+            async for event in events:
+                yield event
+        finally:
+            self._listeners -= 1
+            if not self._listeners and not self._closed:
+                self._wanted.clear()
 
     async def _events(self, request: Request, project: str, after: int) -> AsyncIterator[bytes]:
         yield f"retry: 1000\nevent: hello\ndata: {after}\n\n".encode()

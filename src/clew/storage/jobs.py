@@ -37,6 +37,7 @@ __all__ = [
 OPEN = ("queued", "running")
 LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 3
+_ANY_OPEN = sa.select(jobs.c.id).where(jobs.c.state.in_(OPEN)).limit(1)  # built once: it is asked ten times a second
 
 
 def enqueue(context: Context, kind: str, subject: str, due_at: datetime, arguments: dict[str, Any]) -> Job:
@@ -87,7 +88,7 @@ def open_jobs(context: Context, due_by: datetime | None = None, subject: str | N
 
 def any_open(context: Context) -> bool:
     """Whether any project has a job that is not done."""
-    return context.db.execute(sa.select(jobs.c.id).where(jobs.c.state.in_(OPEN)).limit(1)).first() is not None
+    return context.db.execute(_ANY_OPEN).first() is not None
 
 
 def claim(context: Context, worker: str, kinds: Collection[str], project: str | None = None) -> Job | None:
