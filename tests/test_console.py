@@ -19,3 +19,8 @@ def test_a_time_is_shown_by_this_machines_clock_and_says_its_offset(zone: str, s
         found = console.instant(datetime(2013, 4, 1, 12, tzinfo=UTC))
     time.tzset()
     assert found == shown
+
+
+def test_a_cell_in_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show_rows([], ("change",), [("over [late] → [bold]",)], empty="")
+    assert "over [late] → [bold]" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from typing import Any
 
 from clew.errors import Invalid
 
-__all__ = ["Bounds", "bounds_in_words", "settled_bounds", "within"]
+__all__ = ["Bounds", "bounds_in_words", "number_in_words", "settled_bounds", "within"]
 
 Bounds = tuple[float | None, float | None]
 """The least and the greatest value that may be, both included; ``None`` leaves a side open."""
@@ -28,11 +28,16 @@ def bounds_in_words(bounds: Bounds) -> str:
     >>> bounds_in_words((-60, 140.5)), bounds_in_words((0, None))
     ('between -60 and 140.5', 'at least 0')
     """
-    low, high = ("" if side is None else _number(side) for side in bounds)
+    low, high = ("" if side is None else number_in_words(side) for side in bounds)
     return f"between {low} and {high}" if low and high else f"at least {low}" if low else f"at most {high}"
 
 
-def _number(value: float) -> str:
+def number_in_words(value: float) -> str:
+    """A number with every digit that was declared; a whole one without a point.
+
+    >>> number_in_words(0.25), number_in_words(50.0)
+    ('0.25', '50')
+    """
     return str(int(value)) if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))
 
 

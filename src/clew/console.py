@@ -61,7 +61,7 @@ def show_rows(value: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]],
         table.add_row(*(_cell(cell) for cell in row))
     if table.row_count:
         # Into a pipe a row is one line, however long: the next program reads lines.
-        Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+        Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
     else:
         print(empty)
 

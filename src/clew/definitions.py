@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Aggregate", "AnyDefinition", "Condition", "DatasetDefinition", "EndpointDefinition", "FeaturesDefinition", "FunctionRef",
     "GateDefinition", "GuardDefinition", "ModelDefinition", "MonitorDefinition", "ParameterDefinition", "RolloutStep", "SearchDefinition",
-    "Space", "TrainingSetDefinition", "TriggerDefinition", "ViewUse", "WindowsDefinition", "check_durations", "declared_parts",
-    "definition_digest", "dtype_name", "from_document", "kind_of", "parse_dtype", "to_document",
+    "Space", "TrainingSetDefinition", "TriggerDefinition", "ViewUse", "WindowsDefinition", "check_durations", "definition_digest",
+    "document_digest", "dtype_name", "from_document", "kind_of", "parse_dtype", "to_document",
 ]  # fmt: skip
 
 AggregateFunction = Literal["mean", "sum", "count", "min", "max"]
@@ -314,30 +314,13 @@ def from_document(document: dict[str, Any]) -> AnyDefinition:
 
 def definition_digest(definition: AnyDefinition, code_digest: str = "") -> str:
     """One digest for what was declared and the code behind it; the file's place and the function's module don't count."""
-    document = to_document(definition)
-    document.pop("function", None)
-    return "sha256:" + hashlib.sha256(msgspec.json.encode([document, code_digest], order="sorted")).hexdigest()
+    return document_digest(to_document(definition), code_digest)
 
 
-def declared_parts(definition: AnyDefinition) -> dict[str, str]:
-    """What was declared, part by part in words, so that a difference has a name; without the function, whose code counts by itself.
-
-    >>> view = WindowsDefinition("w", "flights", ("carrier",), ("6h",), {"late": Aggregate("mean", "late", (0, 1))})
-    >>> declared_parts(view)["bounds of late"]
-    'between 0 and 1'
-    """
-    parts: dict[str, str] = {}
-    document = to_document(definition)
-    for name, value in document.items():
-        if name in ("name", "type", "function", "bounds"):
-            continue
-        for part, inner in value.items() if isinstance(value, dict) else ((None, value),):
-            shown = {key: one for key, one in inner.items() if key != "bounds"} if isinstance(inner, dict) else inner
-            parts[name if part is None else f"{name} {part}"] = msgspec.json.encode(shown).decode()
-    bounds: Mapping[str, Bounds | None] = getattr(definition, "bounds", {})
-    if isinstance(definition, WindowsDefinition):
-        bounds = {name: one.bounds for name, one in definition.aggregates.items()}
-    return parts | {f"bounds of {name}": bounds_in_words(one) for name, one in bounds.items() if one is not None}
+def document_digest(document: Mapping[str, Any], code_digest: str) -> str:
+    """The digest of the definition that a document stands for, of whatever Clew it is."""
+    declared = {name: value for name, value in document.items() if name != "function"}
+    return "sha256:" + hashlib.sha256(msgspec.json.encode([declared, code_digest], order="sorted")).hexdigest()
 
 
 def _settle_column_bounds(definition: DatasetDefinition | FeaturesDefinition, apart: Mapping[str, str]) -> None:

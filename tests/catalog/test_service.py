@@ -4,8 +4,10 @@ import pytest
 
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
-from clew.catalog.schema import AssetVersion, DefinitionDraft, VersionRef
+from clew.catalog.schema import AssetVersion, DefinitionChange, DefinitionDraft, VersionRef
+from clew.definitions import DatasetDefinition, FunctionRef, definition_digest, to_document
 from clew.errors import Conflict, Invalid, NotFound
+from clew.fields import FieldChange
 from clew.operations import encode_cursor
 
 
@@ -113,6 +115,20 @@ def test_apply_says_what_changed_and_removes_only_when_told(backend: LocalBacken
     assert {item.name for item in backend.call(catalog.list_definitions).items} == {"a", "b", "c"}
     backend.call(catalog.apply_definitions, [draft("a", "2"), draft("c", "1")], prune=True)
     assert {item.name for item in backend.call(catalog.list_definitions).items} == {"a", "c"}
+
+
+def test_apply_says_which_fields_are_declared_otherwise_and_whether_the_code_is_another(backend: LocalBackend) -> None:
+    def apply(zone: str, code: str) -> DefinitionChange:
+        declared = DatasetDefinition("landings", ("flight",), "landed", None, FunctionRef("m", "f", "m.py"), zone)
+        draft = DefinitionDraft("dataset", "landings", definition_digest(declared, code), to_document(declared), code)
+        return backend.call(catalog.apply_definitions, [draft]).changes[0]
+
+    assert (apply("UTC", "1").change, apply("UTC", "1").change) == ("added", "unchanged")
+    moved = apply("America/New_York", "1")
+    assert (moved.change, moved.fields, moved.code) == ("changed", [FieldChange("zone", "UTC", "America/New_York")], False)
+    assert (apply("America/New_York", "2").words, apply("UTC", "1").words) == (
+        ["its code changed"], ["zone America/New_York → UTC", "its code changed"]
+    )  # fmt: skip
 
 
 def test_a_dry_run_changes_nothing(backend: LocalBackend) -> None:

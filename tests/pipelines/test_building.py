@@ -1,6 +1,7 @@
 """Builds: from rows to a gated, refitted model; cached, never stale, and it says why."""
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
+from clew.cli import app
 from clew.datasets.service import append_rows
 from clew.errors import BuildFailed, Invalid, NotFound, Refused
 from clew.feature_store.service import revert_view
@@ -277,6 +280,59 @@ def test_a_dataset_whose_code_changed_is_named_and_a_build_does_not_read_it_anew
     assert "code: helpers.tidy changed" in verbs.why("past"), "a cut of appended rows has read no file"
     ingest_file(local_backend, clew_dataset("outcomes"), project.root / "outcomes.parquet", replace=True)
     assert "outcomes: its code" not in verbs.why("risk")
+
+
+def printed(*arguments: str) -> list[tuple[str, ...]]:
+    """A command's table below its head, cells parted by two spaces and more."""
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "400"})
+    assert result.exit_code == 0, result.output
+    return [tuple(re.split(r"  +", line.strip())) for line in result.stdout.splitlines()[1:]]
+
+
+def test_apply_plan_and_why_tell_every_field_that_is_declared_otherwise(project: Project, local_backend: LocalBackend) -> None:
+    ingest(local_backend, 60)
+    build("rows")
+    project.change("recipe.py", 'over="3d"', 'over=["3d", "5d"]')
+    project.change("recipe.py", "seen=clew.count()", "seen=clew.count(bounds=(0, None))")
+    project.change("recipe.py", 'holdout="20d"', 'holdout="21d", zone="Europe/Berlin"')
+    past = ("over [3d] → [3d, 5d]", "seen count() → count(bounds=(0, None))")
+    training = ("holdout 20d → 21d", "zone UTC → Europe/Berlin")
+    assert printed("plan", "rows")[2:] == [
+        ("feature view", "past", "stale", f"definition: {past[0]}; {past[1]}"),
+        ("feature view", "request", "cached", "nothing differs from request@1"),
+        ("training set", "rows", "stale", "past is built before it"),
+        *((told,) for told in training),
+    ]
+    assert verbs.why("rows") == f"past is stale: definition: {past[0]}; {past[1]}"
+    assert printed("apply", "--dry-run") == printed("apply")
+    project.change("recipe.py", "seen=clew.count(bounds=(0, None))", "seen=clew.count()")
+    assert [row for row in printed("apply", "--dry-run") if len(row) == 1] == [("seen count(bounds=(0, None)) → count()",)]
+    assert verbs.why("rows") == f"past is stale: definition: {past[0]}"
+
+
+def test_a_field_is_told_beside_code_that_changed_and_of_a_dataset_whose_rows_stay(project: Project, local_backend: LocalBackend) -> None:
+    asked, outcomes = rows(60)
+    for name, frame in (("asked", asked), ("outcomes", outcomes)):
+        frame.write_parquet(project.root / f"{name}.parquet")
+    verbs.apply()
+    for name in ("asked", "outcomes"):
+        clew_dataset(name).ingest(project.root / f"{name}.parquet")
+    build()
+    project.change("helpers.py", "values * 1.0", "values * 2.0")
+    project.change("recipe.py", 'request={"size": pl.Float64}', 'request={"size": pl.Float32}, bounds={"size": (-9, 9)}')
+    project.change("recipe.py", '@clew.dataset(key="id", time="done")', '@clew.dataset(key="id", time="done", zone="UTC")')
+    assert verbs.why("risk").splitlines() == [
+        "request is stale: code: helpers.slope changed",
+        "  request.size Float64 → Float32",
+        "  bounds.size None → (-9, 9)",
+        "outcomes: zone None → UTC",
+    ]
+    assert ("outcomes", "zone None → UTC") in [(step.name, told) for step in verbs.plan("risk").steps for told in step.lines]
+    changed = {change.name: change.words for change in verbs.apply(dry_run=True).changes if change.change == "changed"}
+    assert changed == {
+        "request": ["request.size Float64 → Float32", "bounds.size None → (-9, 9)", "its code changed"],
+        "outcomes": ["zone None → UTC"],
+    }
 
 
 def clew_dataset(name: str) -> Any:  # Any: a dataset whose function takes a file

@@ -12,8 +12,9 @@ import clew
 from clew.backend import LocalBackend
 from clew.bounds import Bounds
 from clew.clock import from_micros
-from clew.definitions import AnyDefinition, FeaturesDefinition, FunctionRef, declared_parts, kind_of
+from clew.definitions import AnyDefinition, FeaturesDefinition, FunctionRef, kind_of
 from clew.errors import OutOfBounds
+from clew.fields import written_fields
 from clew.pipelines.planning import difference
 from clew.pipelines.schema import BuildRecord, StepKey
 from clew.sdk import declarations, verbs
@@ -24,7 +25,7 @@ VIEW: dict[str, Any] = {"ttl": "3h", "missing": None, "bounds": {"temp": (-60, 1
 
 
 def key_of(definition: AnyDefinition) -> StepKey:
-    return StepKey(declared_parts(definition), {"f": "1"}, {}, {}, "3.11")
+    return StepKey(written_fields(definition), {"f": "1"}, {}, {}, "3.11")
 
 
 def a_view(**changes: Any) -> FeaturesDefinition:
@@ -36,14 +37,15 @@ def a_view(**changes: Any) -> FeaturesDefinition:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"bounds": {"temp": (-60, 120)}}, "bounds of temp was between -60 and 140, and is between -60 and 120"),
-        ({"bounds": {}}, "bounds of temp is gone, it was between -60 and 140"),
-        ({"bounds": {"temp": (-60, 140), "wind": (0, None)}}, "bounds of wind is new, at least 0"),
-        ({"ttl": "6h"}, 'ttl was "3h", and is "6h"'),
-        ({"missing": 0.0}, "missing was null, and is 0.0"),
+        ({"bounds": {"temp": (-60, 120)}}, "bounds.temp (-60, 140) → (-60, 120)"),
+        ({"bounds": {}}, "bounds.temp (-60, 140) → None"),
+        ({"bounds": {"temp": (-60, 140), "wind": (0, None)}}, "bounds.wind None → (0, None)"),
+        ({"ttl": "6h"}, "ttl 3h → 6h"),
+        ({"missing": 0.0}, "missing None → 0"),
+        ({"missing": "hold", "ttl": "6h"}, "ttl 3h → 6h; missing None → hold"),
     ],
 )
-def test_the_part_of_a_declaration_that_changed_is_named(changes: dict[str, Any], says: str) -> None:
+def test_the_fields_of_a_declaration_that_changed_are_named(changes: dict[str, Any], says: str) -> None:
     record = BuildRecord("v", 1, key_of(a_view()), {}, None, 0.0, from_micros(0))
     assert difference(record, key_of(a_view(**changes)), Path()) == f"definition: {says}"
 
@@ -74,7 +76,7 @@ def test_changed_bounds_make_a_view_stale_and_a_build_keeps_to_them(local_backen
     assert view.build(executor="in_process").number == 1
     assert "nothing differs" in view.why()
     view = declare((0, 0.5))
-    assert view.why() == "seen is stale: definition: bounds of size is new, between 0 and 0.5"
+    assert view.why() == 'seen is stale: definition: size mean("size") → mean("size", bounds=(0, 0.5))'
     with pytest.raises(OutOfBounds, match=r"'size_1d' of seen must be between 0 and 0\.5, and is 1 at thing=a, at=2013-01-01"):
         view.build(executor="in_process")
     view = declare((0, 1))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from clew.fields import FieldChange
 from clew.storage.database import Instant, Json, metadata
 
 __all__ = [
@@ -123,12 +124,16 @@ class VersionRef:
 
 @dataclass(frozen=True)
 class DefinitionDraft:
-    """A definition as a client proposes it; ``kind`` may also be ``gate``, ``endpoint`` or ``entity``."""
+    """A definition as a client proposes it; ``kind`` may also be ``gate``, ``endpoint`` or ``entity``.
+
+    ``code`` is the digest of the code behind it, empty where there is none; ``None`` where the client doesn't say.
+    """
 
     kind: str
     name: str
     digest: str
     document: dict[str, Any]
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,11 +151,21 @@ class Definition:
 
 @dataclass(frozen=True)
 class DefinitionChange:
-    """What an apply does with one definition; ``would_remove`` stands for one that only ``prune`` removes."""
+    """What an apply does with one definition; ``would_remove`` stands for one that only ``prune`` removes.
+
+    ``fields`` are those that are declared otherwise, and ``code`` says whether the code behind it is another.
+    """
 
     kind: str
     name: str
     change: Literal["added", "changed", "unchanged", "removed", "would_remove"]
+    fields: list[FieldChange] = field(default_factory=list)
+    code: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """What is another, a line each."""
+        return [*map(str, self.fields), *(["its code changed"] if self.code else [])]
 
 
 @dataclass(frozen=True)

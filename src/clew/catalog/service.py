@@ -28,7 +28,9 @@ from clew.catalog.schema import (
     versions,
 )
 from clew.clock import wall_now
+from clew.definitions import document_digest
 from clew.errors import Conflict, Invalid, NotFound
+from clew.fields import changed_documents
 from clew.identifiers import check_slug, names_near
 from clew.operations import Context, Page, decode_cursor, encode_cursor, operation
 from clew.storage.events import emit
@@ -84,7 +86,11 @@ def _refuse_clashing_names(drafts: list[DefinitionDraft]) -> None:
 def _change(row: Any, draft: DefinitionDraft) -> DefinitionChange:  # Any: a SQLAlchemy row
     if row is None:
         return DefinitionChange(draft.kind, draft.name, "added")
-    return DefinitionChange(draft.kind, draft.name, "unchanged" if row.digest == draft.digest else "changed")
+    if row.digest == draft.digest:
+        return DefinitionChange(draft.kind, draft.name, "unchanged")
+    fields = changed_documents(row.document, draft.document)
+    other_code = draft.code is not None and document_digest(row.document, draft.code) != row.digest
+    return DefinitionChange(draft.kind, draft.name, "changed", fields, other_code)
 
 
 def _current(project: str) -> sa.Select[Any]:

@@ -78,7 +78,10 @@ class Builder:
     def apply(self, declared: "Sequence[Declared]", *, prune: bool = False, dry_run: bool = False) -> ApplyResult:
         """Make what is declared the project's definitions, each with the source snapshot that holds its code."""
         drafts = [
-            DefinitionDraft(kind_of(one.definition), one.name, self.planner.digest(one), to_document(one.definition)) for one in declared
+            DefinitionDraft(
+                kind_of(one.definition), one.name, self.planner.digest(one), to_document(one.definition), self.planner.code(one).digest
+            )
+            for one in declared
         ]
         source = None if dry_run else self.source().digest
         return self.backend.call(catalog.apply_definitions, drafts, source=source, prune=prune, dry_run=dry_run)

@@ -1,6 +1,6 @@
 """``clew apply``, ``plan``, ``build`` and ``why``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +25,11 @@ def apply(
     """Show what would change, then make the files' definitions the project's."""
     load_files(current().settings, files or ())
     result = verbs.apply(prune=prune, dry_run=dry_run)
-    rows = [(change.kind.replace("_", " "), change.name, _WORDS[change.change]) for change in result.changes]
+    rows = [
+        row
+        for change in result.changes
+        for row in _beneath((change.kind.replace("_", " "), change.name), [_WORDS[change.change], *change.words])
+    ]
     console.show_rows(result, ("kind", "name", "change"), rows, empty="the files declare nothing")
 
 
@@ -39,8 +43,13 @@ def plan(asset: _Asset, files: _Files = None) -> None:
     """Show what a build would do, without doing it."""
     load_files(current().settings, files or ())
     made = verbs.plan(asset)
-    rows = [(step.kind.replace("_", " "), step.name, step.state, step.words) for step in made.steps]
+    rows = [row for step in made.steps for row in _beneath((step.kind.replace("_", " "), step.name, step.state), step.lines)]
     console.show_rows(made, ("kind", "name", "state", "why"), rows, empty="nothing to build")
+
+
+def _beneath(cells: tuple[str, ...], lines: Sequence[str]) -> list[tuple[str, ...]]:
+    """A row with the first of the lines, and one beneath it for each further one."""
+    return [(*(cell if place == 0 else "" for cell in cells), line) for place, line in enumerate(lines)]
 
 
 def build(

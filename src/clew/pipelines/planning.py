@@ -10,8 +10,9 @@ from clew.backend import Backend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, GateVerdict
 from clew.datasets.service import dataset_version
-from clew.definitions import ModelDefinition, declared_parts, definition_digest, kind_of
+from clew.definitions import ModelDefinition, definition_digest, kind_of, to_document
 from clew.errors import NotFound
+from clew.fields import FieldChange, changed_documents, changed_fields, written_fields
 from clew.fingerprints import Code, fingerprint, first_difference
 from clew.pipelines import service
 from clew.pipelines.columns import UnknownColumn, refuse_unknown, unknown_columns
@@ -57,7 +58,7 @@ class Planner:
             parameters = {name: repr(parameter.default) for name, parameter in definition.parameters.items()} | {
                 "seed": repr(definition.seed)
             }
-        return StepKey(declared_parts(definition), self.code(asset).parts, _digests(inputs), parameters, _PYTHON)
+        return StepKey(written_fields(definition), self.code(asset).parts, _digests(inputs), parameters, _PYTHON)
 
     def refit_key(self, key: StepKey, candidate: AssetVersion) -> StepKey:
         """The key of the refit of what was trained under ``key``."""
@@ -66,7 +67,7 @@ class Planner:
     def gate_key(self, gate: "Declared", candidate: AssetVersion, training: AssetVersion) -> StepKey:
         """The key of a gate's verdict: its code, the version that it judges, and the rows that it judges on."""
         inputs = _digests({candidate.name: candidate, training.name: training})
-        return StepKey(declared_parts(gate.definition), self.code(gate).parts, inputs, {}, _PYTHON, f"gate {gate.name}")
+        return StepKey(written_fields(gate.definition), self.code(gate).parts, inputs, {}, _PYTHON, f"gate {gate.name}")
 
     def latest(self, name: str) -> AssetVersion | None:
         try:
@@ -130,12 +131,14 @@ class Planner:
         upstream = [name for name in inputs_of(asset.definition) if name in stale]
         if upstream:
             stale[asset.name] = "is built before it"
-            return PlanStep(kind, asset.name, "stale" if latest else "new", f"{upstream[0]} {stale[upstream[0]]}", number)
+            reason = f"{upstream[0]} {stale[upstream[0]]}"
+            return PlanStep(kind, asset.name, "stale" if latest else "new", reason, number, fields=self._redeclared(asset))
         key = self.key(asset, {name: versions[name] for name in inputs_of(asset.definition)})
         record = self.cached(asset, key)
         if record is None:
             stale[asset.name] = "is built before it"
-            return PlanStep(kind, asset.name, "stale" if latest else "new", self.difference(asset, key), number)
+            reason = self.difference(asset, key)
+            return PlanStep(kind, asset.name, "stale" if latest else "new", reason, number, fields=self._redeclared(asset))
         versions[asset.name] = made = self.backend.call(catalog.get_version, asset.name, record.number)
         if isinstance(asset.definition, ModelDefinition) and asset.definition.refit and self._passed(asset, versions):
             refit = self.cached(asset, self.refit_key(key, made))
@@ -151,14 +154,29 @@ class Planner:
             stale[name] = "has no rows yet"
             return PlanStep("dataset", name, "waits", f"no rows yet: clew ingest {name} <file>", None)
         found = self.backend.call(dataset_version, name, latest.number)
-        note = self._changed_since(asset, found.details.code)
+        note, fields = self._changed_since(asset, found.details.code), self._redeclared_since(asset, latest)
         if found.tail_rows:
             stale[name] = "grows before it"
             words = "1 row waits" if found.tail_rows == 1 else f"{found.tail_rows:,} rows wait"
             whose = f"{name}'" if name.endswith("s") else f"{name}'s"
-            return PlanStep("dataset", name, "stale", f"{words} in {whose} tail", latest.number, note)
+            return PlanStep("dataset", name, "stale", f"{words} in {whose} tail", latest.number, note, fields)
         versions[name] = latest
-        return PlanStep("dataset", name, "source", latest.why, latest.number, note)
+        return PlanStep("dataset", name, "source", latest.why, latest.number, note, fields)
+
+    def _redeclared(self, asset: "Asset") -> list[FieldChange]:
+        """The fields of what is built that are declared otherwise than at its last build."""
+        records = self.records(asset.name)
+        return changed_fields(records[0].key.definition, written_fields(asset.definition)) if records else []
+
+    def _redeclared_since(self, asset: "Asset", version: AssetVersion) -> list[FieldChange]:
+        """The fields of a dataset that are declared otherwise than when its newest file was read."""
+        if version.definition_digest == self.digest(asset):
+            return []
+        try:
+            before = self.backend.call(catalog.get_definition, "dataset", asset.name, version.definition_digest)
+        except NotFound:  # it was read before its declaration was applied
+            return []
+        return changed_documents(before.document, to_document(asset.definition))
 
     def _changed_since(self, asset: "Asset", code: Mapping[str, str]) -> str:
         """What of a dataset's code has changed since its newest file was read. No build reads files, so its rows stay as they were read."""
@@ -191,7 +209,8 @@ class Planner:
         records = self.records(trained.name, key.step)
         if not records:
             return PlanStep("gate", gate.name, "new", f"it has not judged {trained.ref} yet", trained.number)
-        return PlanStep("gate", gate.name, "stale", difference(records[0], key, self.root), trained.number)
+        reason, fields = difference(records[0], key, self.root), changed_fields(records[0].key.definition, key.definition)
+        return PlanStep("gate", gate.name, "stale", reason, trained.number, fields=fields)
 
 
 def _digests(versions: Mapping[str, AssetVersion]) -> dict[str, str]:
@@ -210,16 +229,8 @@ def difference(record: BuildRecord, key: StepKey, root: Path) -> str:
         if found is not None:
             return f"{word}: {found}"
     if before.definition != key.definition:
-        return f"definition: {_redeclared(before.definition, key.definition)}"
+        return f"definition: {'; '.join(map(str, changed_fields(before.definition, key.definition)))}"
     if before.python != key.python:
         return f"environment: Python {before.python} became {key.python}"
     read = matches(record.trace, root)
     return f"trace: {read}" if read else f"nothing differs from {record.asset}@{record.number}"
-
-
-def _redeclared(before: dict[str, str], after: dict[str, str]) -> str:
-    """The first part of a declaration that differs, with what it was and is."""
-    name = next(name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name))
-    if name not in before:
-        return f"{name} is new, {after[name]}"
-    return f"{name} was {before[name]}, and is {after[name]}" if name in after else f"{name} is gone, it was {before[name]}"

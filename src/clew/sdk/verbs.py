@@ -103,17 +103,20 @@ def plan(asset: Asset | str) -> "Plan":
 def why(asset: Asset | str) -> str:
     """The first thing that differs from the last build, in words; for an asset whose input changed, what changed there.
 
-    Then, a line each, the datasets whose rows were read by code that has changed since: no build mends that.
+    Then, a line each, what else of it is declared otherwise, and what has changed of datasets since their rows were read, which no build
+    mends.
     """
     made = plan(asset)
-    notes = [f"{step.name}: {step.note}" for step in made.steps if step.note]
+    datasets = [step for step in made.steps if step.kind == "dataset"]
+    notes = [f"{step.name}: {told}" for step in datasets for told in [step.note, *step.unsaid] if told]
     return "\n".join([_first_reason(made), *notes])
 
 
 def _first_reason(made: "Plan") -> str:
     for step in made.steps:
         if step.state in ("stale", "new", "waits"):
-            return f"{step.name} is {'waiting' if step.state == 'waits' else step.state}: {step.reason}"
+            beside = step.unsaid if step.kind != "dataset" else []  # a dataset's are told with those of the others
+            return "\n  ".join([f"{step.name} is {'waiting' if step.state == 'waits' else step.state}: {step.reason}", *beside])
     target = next(step for step in made.steps if step.name == made.target and step.kind != "gate")
     return f"{target.name}: {target.reason}"
 

@@ -1751,10 +1751,12 @@ export interface components {
         };
         /**
          * Answer
-         * @description One answered row, or one error, as the prediction log keeps it.
+         * @description One answered row, or one error, as the prediction log keeps it; ``by_candidate`` where the version that its route tried gave it.
          */
         Answer: {
             at: string;
+            /** @default false */
+            by_candidate: boolean;
             endpoint: string;
             epoch: number;
             error: string | null;
@@ -2116,18 +2118,27 @@ export interface components {
         /**
          * DefinitionChange
          * @description What an apply does with one definition; ``would_remove`` stands for one that only ``prune`` removes.
+         *
+         *         ``fields`` are those that are declared otherwise, and ``code`` says whether the code behind it is another.
          */
         DefinitionChange: {
             /** @enum {unknown} */
             change: "added" | "changed" | "removed" | "unchanged" | "would_remove";
+            /** @default false */
+            code: boolean;
+            fields: components["schemas"]["FieldChange"][];
             kind: string;
             name: string;
         };
         /**
          * DefinitionDraft
          * @description A definition as a client proposes it; ``kind`` may also be ``gate``, ``endpoint`` or ``entity``.
+         *
+         *         ``code`` is the digest of the code behind it, empty where there is none; ``None`` where the client doesn't say.
          */
         DefinitionDraft: {
+            /** @default null */
+            code: string | null;
             digest: string;
             document: Record<string, never>;
             kind: string;
@@ -2344,6 +2355,15 @@ export interface components {
         Field: {
             dtype: string;
             name: string;
+        };
+        /**
+         * FieldChange
+         * @description A field that is declared otherwise than it was, both as a file writes them; ``None`` where it was, or is, left out.
+         */
+        FieldChange: {
+            field: string;
+            new: string | string[] | null;
+            old: string | string[] | null;
         };
         /**
          * FunctionRef
@@ -3311,14 +3331,14 @@ export interface components {
          * @description What a step's result is cached under, kept part by part, so that the first part that differs can be named.
          *
          *         ``code`` maps what a function can reach to digests, ``inputs`` names to the versions' digests. ``definition`` holds what was declared,
-         *         in words. ``step`` is ``build`` for an asset itself; of a model also ``refit``, and ``gate …`` for each gate that judged it.
+         *         field by field as the file writes it. ``step`` is ``build`` for an asset itself; of a model also ``refit``, and ``gate …`` for each gate that judged it.
          */
         StepKey: {
             code: {
                 [key: string]: string;
             };
             definition: {
-                [key: string]: string;
+                [key: string]: string | string[];
             };
             inputs: {
                 [key: string]: string;
