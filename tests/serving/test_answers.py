@@ -7,13 +7,18 @@ import sys
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
+from live_routes import a_route
+from msgspec.structs import replace
 
 from clew.backend import LocalBackend
 from clew.catalog.schema import AssetVersion
 from clew.errors import Conflict, NotFound
+from clew.operations import Context
 from clew.serving import answers, service
 from clew.serving.prediction_log import PredictionLog, segment_paths
-from clew.serving.records import Record, encode_record
+from clew.serving.records import Other, Record, encode_record
+from clew.serving.schema import Candidate, routes
 from clew.storage.tables import Tables
 
 Register = Callable[..., AssetVersion]
@@ -94,6 +99,25 @@ def test_answers_of_several_writers_are_in_one_order(served: LocalBackend) -> No
     assert [item.row["a"] for item in served.call(answers.latest_answers, "late").items] == list(range(19, -1, -1))
     for log in logs:
         log.close()
+
+
+def test_an_answer_says_whether_the_candidate_of_its_route_gave_it_though_the_older_version(served: LocalBackend) -> None:
+    candidate = Candidate(a_route(number=1).document, "salt", 0.1)
+
+    def second_route(inside: Context) -> None:
+        row = inside.db.execute(sa.select(routes)).one()._mapping
+        document = row["document"] | {"number": 2}
+        inside.db.execute(sa.insert(routes).values(**(dict(row) | {"epoch": 2, "document": document, "candidate": candidate})))
+
+    served.context("test").run_write(second_route)
+    log = PredictionLog(answers.log_folder(served.settings, "test"))
+    by_candidate = replace(record(1), epoch=2, number=1, other=Other(2, b"", {}, [], 0.5, 800))
+    by_champion = replace(record(2), epoch=2, number=2, other=Other(1, b"", {}, [], 0.5, 800))
+    identifiers = [log.append([encode_record(one)])[0] for one in (record(0), by_candidate, by_champion)]
+    log.close()
+    found = [served.call(answers.get_prediction, identifier).by_candidate for identifier in identifiers]
+    assert found == [False, True, False]
+    assert [one.by_candidate for one in served.call(answers.latest_answers, "late").items] == found[::-1]
 
 
 def test_an_answer_says_what_was_asked_and_an_error_what_went_wrong(served: LocalBackend) -> None:

@@ -3,13 +3,14 @@
 import fcntl
 import heapq
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import sqlalchemy as sa
 
 from clew.access.service import own_blob
@@ -19,7 +20,7 @@ from clew.operations import Context, Page, decode_cursor, encode_cursor, operati
 from clew.serving import truths
 from clew.serving.prediction_log import Address, decode_id, encode_id, is_finished, read_frame, read_segment, remove_spares, segment_paths
 from clew.serving.records import Record, decode_record, from_row, to_frame
-from clew.serving.schema import Answer, Compaction, OtherAnswer, Truth, compacted_segments
+from clew.serving.schema import Answer, Candidate, Compaction, OtherAnswer, Truth, compacted_segments, routes
 from clew.serving.segment_index import Entry, records_of
 from clew.settings import Settings
 from clew.storage.blobs import Blob
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "all_answers", "compact_predictions", "export_answers", "find_record", "get_prediction", "latest_answers", "log_folder",
+    "all_answers", "candidates_of", "compact_predictions", "export_answers", "find_record", "get_prediction", "latest_answers", "log_folder",
     "records_since", "scan_predictions", "to_answer",
 ]  # fmt: skip
 
@@ -181,7 +182,7 @@ def get_prediction(context: Context, prediction_id: str) -> Answer:
     """One answer, and what came of it."""
     record = find_record(context, prediction_id)
     (truth,) = truths.of(context, [record])
-    return to_answer(prediction_id, record, truth)
+    return to_answer(prediction_id, record, truth, candidates_of(context, [record]))
 
 
 @operation("GET /projects/{project}/endpoints/{name}/answers", permission="serving.read", kind="read")
@@ -196,7 +197,8 @@ def latest_answers(context: Context, name: str, limit: int = 50, cursor: str | N
         found += _from_table(context, pin, name, before, limit + 1 - len(found))
     page = found[:limit]
     outcomes = truths.of(context, [record for _, record in page])
-    items = [to_answer(identifier, record, truth) for (identifier, record), truth in zip(page, outcomes, strict=True)]
+    tried = candidates_of(context, [record for _, record in page])
+    items = [to_answer(identifier, record, truth, tried) for (identifier, record), truth in zip(page, outcomes, strict=True)]
     return Page(items, encode_cursor({"at": page[-1][1].at, "id": page[-1][0]}) if len(found) > limit else None)
 
 
@@ -225,11 +227,23 @@ def _from_table(context: Context, pin: TablePin, name: str, before: tuple[int, s
     return list(islice(_of(name, before, ((row["prediction_id"], from_row(row)) for row in newest.iter_rows(named=True))), limit))
 
 
-def to_answer(identifier: str, record: Record, truth: Truth) -> Answer:
+def candidates_of(context: Context, records: Sequence[Record]) -> dict[tuple[str, int], int]:
+    """The number of the version that was tried, by the endpoint and the epoch of those routes of the records that tried one."""
+    tried = {(record.endpoint, record.epoch) for record in records if record.other is not None}
+    if not tried:
+        return {}
+    named = sa.tuple_(routes.c.endpoint, routes.c.epoch).in_(sorted(tried))
+    query = sa.select(routes.c.endpoint, routes.c.epoch, routes.c.candidate)
+    rows = context.db.execute(query.where(routes.c.project == context.project, routes.c.candidate.is_not(None), named))
+    return {(row.endpoint, row.epoch): msgspec.convert(row.candidate, Candidate).document.number for row in rows}
+
+
+def to_answer(identifier: str, record: Record, truth: Truth, candidates: Mapping[tuple[str, int], int]) -> Answer:
     event_time = from_micros(record.event_time) if record.event_time else None
     return Answer(
         identifier, from_micros(record.at), event_time, record.endpoint, record.epoch, record.model, record.number, record.row,
         record.probability, record.views, tuple(record.missing), record.latency_us, record.error, truth, _other(record),
+        candidates.get((record.endpoint, record.epoch)) == record.number,
     )  # fmt: skip
 
 

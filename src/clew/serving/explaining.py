@@ -20,7 +20,7 @@ from clew.feature_store.schema import UsedView, used_views
 from clew.operations import Context, operation
 from clew.registry.schema import ModelDetails
 from clew.serving import truths
-from clew.serving.answers import find_record, to_answer
+from clew.serving.answers import candidates_of, find_record, to_answer
 from clew.serving.records import Record
 from clew.serving.routing import brief, get_route
 from clew.serving.schema import AnsweredFeature, Explanation, Route
@@ -48,7 +48,7 @@ def explain(context: Context, prediction_id: str) -> Explanation:
     behind = _behind(context, record, route)
     counted = {name: rows for one in behind for name, rows in one.counted.items()}
     return Explanation(
-        to_answer(prediction_id, record, truth),
+        to_answer(prediction_id, record, truth, candidates_of(context, [record])),
         _features(record, route, counted),
         brief(route),
         model,
@@ -206,6 +206,11 @@ def _external(found: Explanation) -> str:
     return "" if external is None else f", the existing system at {external.url}"
 
 
+def _is_ungated(found: Explanation) -> bool:
+    """Whether no gate spoke for the version that answered. A route that tries a version was made for that one."""
+    return found.route.ungated and (found.route.candidate is None or found.answer.by_candidate)
+
+
 def in_words(found: Explanation) -> str:
     """The explanation for a terminal."""
     answer = found.answer
@@ -221,7 +226,7 @@ def in_words(found: Explanation) -> str:
         f"{answer.prediction_id} {given}",
         f"  asked    {asked}",
         f"  at       {_short(answer.event_time or answer.at)}, answered {_short(answer.at)} in {answer.latency_us / 1000:.1f} ms",
-        f"  by       {found.model.ref}{_external(found)}, route {answer.epoch} of {answer.endpoint}{', ungated' if found.route.ungated else ''}",
+        f"  by       {found.model.ref}{_external(found)}, route {answer.epoch} of {answer.endpoint}{', ungated' if _is_ungated(found) else ''}",
         *(f"  gate     {verdict.gate}: {verdict.word}, {verdict.reason}" for verdict in found.verdicts),
     ]
     if _external(found):

@@ -289,7 +289,7 @@ class OtherAnswer:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answered row, or one error, as the prediction log keeps it."""
+    """One answered row, or one error, as the prediction log keeps it; ``by_candidate`` where the version that its route tried gave it."""
 
     prediction_id: str
     at: datetime
@@ -306,6 +306,7 @@ class Answer:
     error: str | None
     truth: Truth
     other: OtherAnswer | None = None
+    by_candidate: bool = False
 
 
 @dataclass(frozen=True)

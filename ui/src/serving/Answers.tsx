@@ -63,13 +63,12 @@ export function AnswersTable({ answers }: { answers: readonly Answer[] }) {
 }
 
 /** What the other version said of the same row, while one is tried. */
-function Beside({ answer: { other, model, number } }: { answer: Answer }) {
+function Beside({ answer: { other, model, by_candidate } }: { answer: Answer }) {
   if (!other) return null;
   const said = other.error ?? figure(other.probability, 3);
-  // The other of a canary's answer is the champion, which is the older of the two by number.
   return (
     <span className="third" title={`${model}@${other.number} said ${said} in ${microseconds(other.latency_us)}`}>
-      {other.number < number ? <Pill tone="info">canary</Pill> : other.error ? <Pill tone="warn">@{other.number} failed</Pill> : null}
+      {by_candidate ? <Pill tone="info">canary</Pill> : other.error ? <Pill tone="warn">@{other.number} failed</Pill> : null}
     </span>
   );
 }

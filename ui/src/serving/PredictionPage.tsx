@@ -150,7 +150,8 @@ function Walk({ of }: { of: Schemas["Explanation"] }) {
         <h3>Route</h3>
         epoch {route.epoch} of <EndpointLink name={route.endpoint} />, {CAUSES[route.cause]} {moment(route.created_at)} by{" "}
         {route.created_by}
-        {route.ungated && <Pill tone="warn">ungated: {route.reason}</Pill>}
+        {/* A route that tries a version was made for that one, and its reason is that one's. */}
+        {route.ungated && (!route.candidate || answer.by_candidate) && <Pill tone="warn">ungated: {route.reason}</Pill>}
       </li>
       <li>
         <h3>Model</h3>
