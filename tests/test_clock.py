@@ -32,6 +32,13 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["36501d", "999999999999999d", "9" * 5_000 + "ms"])
+def test_a_duration_beyond_a_hundred_years_is_refused_with_what_was_written(text: str) -> None:
+    with pytest.raises(Invalid, match=rf"^'{text[:24]}…?' is longer than a duration may be: 36500d, a hundred years$"):
+        parse_duration(text)
+    assert parse_duration("36500d") == parse_duration("0036500d") == timedelta(days=36_500)
+
+
 @pytest.mark.parametrize(
     ("after", "following"),
     [

@@ -10,7 +10,10 @@ __all__ = ["format_duration", "from_micros", "next_cron", "parse_duration", "to_
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 _CRON_FIELDS = 5
-_DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+_MOST_DIGITS, _MOST_SHOWN = 18, 24
+_DURATION = re.compile(r"0*(\d+)(ms|s|m|h|d|w)")
+_LONGEST = timedelta(days=36_500)
+"""A hundred years: further back from today than that is no instant that data have, and soon none that a calendar has."""
 
 
 def wall_now() -> datetime:
@@ -34,7 +37,7 @@ def from_micros(micros: int) -> datetime:
 
 
 def parse_duration(text: str) -> timedelta:
-    """A positive duration: a whole number and one of ms, s, m, h, d, w.
+    """A positive duration of at most a hundred years: a whole number and one of ms, s, m, h, d, w.
 
     >>> parse_duration("36h")
     datetime.timedelta(days=1, seconds=43200)
@@ -42,7 +45,13 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise Invalid(f"{text!r} is no duration; write a whole number and a unit, such as '90s', '6h' or '7d'")
+    if len(match[1]) > _MOST_DIGITS or int(match[1]) * _UNITS[match[2]] > _LONGEST // timedelta(microseconds=1):
+        raise Invalid(f"{_short(text)!r} is longer than a duration may be: {_LONGEST.days}d, a hundred years")
     return timedelta(microseconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def format_duration(duration: timedelta) -> str:

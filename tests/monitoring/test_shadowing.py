@@ -129,6 +129,18 @@ def test_labels_that_came_by_decision_are_said_and_nothing_else(lived: Season) -
     assert report.unlabelled == 4_000
 
 
+@pytest.mark.parametrize(("held", "word"), [(True, "yes"), (False, "no")])
+def test_decisions_that_are_all_alike_tell_nothing_apart_and_the_report_says_so(lived: Season, held: bool, word: str) -> None:
+    report = judge(lived, guesses(lived).with_columns(held=pl.lit(held)))
+    assert str(report).startswith(f"not enough data yet: {word} was decided about all of these rows, which tells none from another")
+    assert f"(84 days, {report.contest.rows:,} rows)" in str(report)
+
+
+def test_decisions_on_too_few_days_say_how_many_are_needed(lived: Season) -> None:
+    report = judge(lived, guesses(lived).filter(pl.col("departs").dt.convert_time_zone("UTC") < SERVED + timedelta(days=3)))
+    assert str(report).startswith("not enough data yet: a comparison takes decisions on at least 14 days (3 days, ")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -21,6 +21,7 @@ from clew.errors import Invalid, NotFound, Refused
 from clew.monitoring.decisions import Contest, judge_decisions, judge_scores, labels_follow
 from clew.monitoring.schema import ShadowReport
 from clew.monitoring.service import record_shadow
+from clew.pipelines.comparison import MINIMUM_BLOCKS, unit_of
 from clew.registry.service import model_version
 from clew.serving.documents import model_document
 from clew.serving.loading import Kept, functions_of
@@ -78,7 +79,7 @@ def shadow(
     part = rows.filter(judged)
     scores, whole = _scores(backend, document, part, functions)
     contest = _contest(part.filter(whole), scores[whole], numbers[judged][whole], margin, threshold)
-    reason = _selection(rows.filter(matured & fresh)) if contest.measure == "wrong decisions" else ""
+    reason = _why_nothing(rows.filter(matured & fresh), contest, details.block)
     report = ShadowReport(
         endpoint, f"{document.model}@{document.number}", _source(decisions), name, given.height, unknown, int((~fresh).sum()),
         int((~matured & fresh).sum()), int((matured & fresh & ~labelled).sum()), int((~whole).sum()), details.block,
@@ -137,7 +138,8 @@ def _read(decisions: "Path | pl.DataFrame", key: tuple[str, ...], column: str | 
     once = made.unique(maintain_order=True)
     twice = once.filter(once.select(key).is_duplicated())
     if twice.height:
-        raise Invalid(f"two decisions differ about {dict(zip(key, twice.select(key).row(0), strict=True))}; keep the one that counted")
+        named = ", ".join(f"{name}={value}" for name, value in zip(key, twice.select(key).row(0), strict=True))
+        raise Invalid(f"two decisions differ about the row with {named}; keep the one that counted")
     return once, name
 
 
@@ -249,6 +251,20 @@ def _contest(
     if np.isin(given, (0.0, 1.0)).all():
         return judge_decisions(labels, given == 1.0, scores, blocks, margin=margin, threshold=threshold)
     return judge_scores(labels, given, scores, blocks, margin=margin)
+
+
+def _why_nothing(rows: "pl.DataFrame", contest: Contest, block: str) -> str:
+    """Why the rows that have been decided and labelled say nothing, in words; empty where they do, or where more of them would."""
+    decided = rows.filter(rows["_label"].is_not_null())[_DECIDED].unique()
+    if contest.rows and len(decided) == 1 and decided[0] in (0.0, 1.0):
+        return (
+            f"{'yes' if decided[0] else 'no'} was decided about all of these rows, which tells none from another; bring rows that got a yes "
+            "and such that got a no, or say with --decision which column is the decision"
+        )
+    reason = _selection(rows) if contest.measure == "wrong decisions" else ""
+    if not reason and contest.rows and contest.blocks < MINIMUM_BLOCKS:
+        return f"a comparison takes decisions on at least {MINIMUM_BLOCKS} {unit_of(block)}"
+    return reason
 
 
 def _selection(rows: "pl.DataFrame") -> str:
