@@ -315,7 +315,7 @@ the parameter `ignored`, with commas between.
 
 _SETTINGS = """
 Nothing has to be set. A setting is looked for in the environment first, then in `[tool.clew]` of the nearest `pyproject.toml`, the folder that
-one is in or one above it; the rest is embedded: everything lies in the folder `.clew`.
+one is in or one above it; the rest is embedded: everything lies in the folder `.clew`. A command that writes in a project above says so.
 """
 _EXAMPLE = """\
 ```toml

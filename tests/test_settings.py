@@ -54,3 +54,16 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, content: str, environ: d
     (tmp_path / "pyproject.toml").write_text(content)
     with pytest.raises(Invalid):
         load_settings(tmp_path, environ)
+
+
+def test_a_project_that_lies_above_is_told_from_below(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.clew]\nproject = "flights"\n[tool.clew.environments]\nfar = {url = "http://far:7340"}\n'
+    )
+    inside = tmp_path / "notebooks" / "tries"
+    inside.mkdir(parents=True)
+    settings = load_settings(inside, {})
+    assert settings.found_above(inside) == f"the project 'flights' of ../../ ({tmp_path / '.clew'})"
+    assert settings.found_above(inside.parent) == f"the project 'flights' of ../ ({tmp_path / '.clew'})"
+    assert load_settings(inside.parent, {"CLEW_ENV": "far"}).found_above(inside.parent) == "the project 'flights' of ../ (http://far:7340)"
+    assert settings.found_above(tmp_path) == settings.found_above(tmp_path.parent) == ""

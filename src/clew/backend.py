@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from clew import console
 from clew.clock import wall_now
 from clew.errors import ClewError, StillRunning, Unavailable, from_wire
 from clew.identifiers import new_id
@@ -86,6 +87,8 @@ class LocalBackend:
 
     def call(self, operation: Callable[Concatenate[Context, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         declared = operation_of(operation)
+        if declared.kind != "read":
+            console.say_where(self.settings)
         return self.run(declared, dict(zip(declared.parameters, args, strict=False)) | kwargs, project=self.project)  # type: ignore[no-any-return]
 
     def run(self, operation: Operation, values: dict[str, Any], *, project: str, actor: str | None = None, key: str | None = None) -> Any:
@@ -104,6 +107,7 @@ class LocalBackend:
     def upload(self, source: "bytes | Path") -> "Blob":
         from clew.access import service as access
 
+        console.say_where(self.settings)
         blob = self.blobs.put(source)
         self.context(self.project).run_write(lambda context: access.own_blob(context, blob))
         return blob
@@ -135,6 +139,8 @@ class HttpBackend:
 
     def call(self, operation: Callable[Concatenate[Context, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         declared = operation_of(operation)
+        if declared.kind != "read":
+            console.say_where(self.settings)
         values = dict(zip(declared.parameters, args, strict=False)) | kwargs
         path = declared.path
         for name in declared.path_parameters:
@@ -183,6 +189,7 @@ class HttpBackend:
     def upload(self, source: "bytes | Path") -> "Blob":
         from clew.storage.blobs import Blob
 
+        console.say_where(self.settings)
         content = source if isinstance(source, bytes) else source.read_bytes()
         return msgspec.json.decode(self.request("PUT", f"/projects/{self.project}/blobs", content=content), type=Blob)
 

@@ -118,6 +118,7 @@ def _with_json(function: Any) -> Any:
 
     @functools.wraps(function)
     def run(*args: Any, as_json: bool, **kwargs: Any) -> Any:
+        console.begin()
         if as_json:
             console.use_json(True)
         return function(*args, **kwargs)

@@ -6,14 +6,18 @@ Every command takes ``--json`` without declaring it: ``clew.cli`` adds the optio
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-__all__ = ["as_json", "complete_assets", "instant", "note", "say", "show", "show_rows", "use_json"]
+from clew.settings import Settings
+
+__all__ = ["as_json", "begin", "complete_assets", "instant", "note", "say", "say_where", "show", "show_rows", "use_json"]
 
 _PIPE_WIDTH = 1_000
 _json = False
+_unsaid = False
 
 
 def use_json(wanted: bool) -> None:
@@ -35,6 +39,26 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """A remark beside the result, on stderr."""
     print(text, file=sys.stderr)
+
+
+def begin() -> None:
+    """A command begins, which says where it writes."""
+    global _unsaid  # noqa: PLW0603 - likewise
+    _unsaid = True
+
+
+def say_where(settings: Settings) -> None:
+    """Say, once a command and before it writes, in which project that is, where none lies in the working directory but one above it.
+
+    A script says nothing: it is written for its project. So does a command with ``--json``.
+    """
+    global _unsaid  # noqa: PLW0603 - likewise
+    where = settings.found_above(Path.cwd()) if _unsaid and not _json else ""
+    _unsaid = False
+    if where:
+        from rich.console import Console
+
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"in {where}", style="dim")
 
 
 def show(value: Any, words: str | Callable[[], str]) -> None:  # Any: whatever msgspec can encode

@@ -93,6 +93,13 @@ class Settings:
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r}, project={self.project!r}, url={self.url!r})"
 
+    def found_above(self, folder: Path) -> str:
+        """Where a folder's project was found, in words, when its root lies above the folder; empty when the folder is the root itself."""
+        if folder == self.root or not folder.is_relative_to(self.root):
+            return ""
+        way = "../" * len(folder.relative_to(self.root).parts)
+        return f"the project {self.project!r} of {way} ({self.url or self.home})"
+
     def at(self, home: Path) -> "Settings":
         """The same settings over another folder, with the embedded database and stores in it."""
         database_url, storage_url, online_url = _embedded(home)

@@ -31,7 +31,9 @@ def up(
         console.show({**vars(addresses), "home": str(addresses.home)}, words)
 
     set_up_logging(log, verbose=verbose)
-    run(load_settings(), UpOptions(host, port, serving_port, serving, log), announce)
+    settings = load_settings()
+    console.say_where(settings)
+    run(settings, UpOptions(host, port, serving_port, serving, log), announce)
 
 
 def doctor() -> None:

@@ -28,12 +28,14 @@ def serve(
     from clew.settings import load_settings
 
     endpoint, at, _ = name.partition("@")
+    settings = load_settings()
+    console.say_where(settings)
     if at:
         endpoint = endpoint_of(current(), endpoint)
         _deploy_by_hand(current(), endpoint, name, ungated=ungated)
     set_up_logging("auto")
     console.note(f"{endpoint} answers at http://{host}:{port}/endpoints/{endpoint}/predict; Ctrl-C ends it")
-    run(load_settings(), ServeOptions(host, port, [endpoint], best_effort))
+    run(settings, ServeOptions(host, port, [endpoint], best_effort))
 
 
 def _deploy_by_hand(backend: Backend, endpoint: str, reference: str, *, ungated: bool) -> None:
