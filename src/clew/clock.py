@@ -11,7 +11,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 _CRON_FIELDS = 5
 _MOST_DIGITS, _MOST_SHOWN = 18, 24
-_DURATION = re.compile(r"0*(\d+)(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"0*([0-9]+)(ms|s|m|h|d|w)")
 _LONGEST = timedelta(days=36_500)
 """A hundred years: further back from today than that is no instant that data have, and soon none that a calendar has."""
 
@@ -43,7 +43,7 @@ def parse_duration(text: str) -> timedelta:
     datetime.timedelta(days=1, seconds=43200)
     """
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None or int(match[1]) == 0:
+    if match is None or match[1] == "0":
         raise Invalid(f"{text!r} is no duration; write a whole number and a unit, such as '90s', '6h' or '7d'")
     if len(match[1]) > _MOST_DIGITS or int(match[1]) * _UNITS[match[2]] > _LONGEST // timedelta(microseconds=1):
         raise Invalid(f"{_short(text)!r} is longer than a duration may be: {_LONGEST.days}d, a hundred years")

@@ -463,6 +463,16 @@ def test_a_dataset_begun_anew_leaves_none_of_its_old_rows_online(airline: Airlin
     assert_no_skew(airline, asked, views, reader)
 
 
+def test_a_request_feature_beyond_float32_is_refused_with_its_row(airline: Airline) -> None:
+    airline.build()
+    views = served(airline)
+    pin(airline, views)
+    asked = requests(airline.later("departs").head(2))
+    asked[1]["distance"] = -1e300
+    with pytest.raises(Invalid, match=r"^row 1: 'distance' of calendar is -1e\+300, more than a feature holds: they are float32"):
+        reader_of(airline, views).read(asked)
+
+
 def test_rows_that_the_store_lost_are_not_answered_without_and_are_brought_back(airline: Airline) -> None:
     airline.build()
     airline.view(replace(weather_view(view_functions.daily_rank), inputs=("station_weather",)))

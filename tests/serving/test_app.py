@@ -65,6 +65,12 @@ def test_a_large_request_is_answered_in_order(client: httpx.Client) -> None:
     [
         ("/endpoints/late/predict", b"{", 400, "not valid JSON"),
         ("/endpoints/late/predict", b'{"rows": [{"at": "2013-04-01T08:00:00Z", "a": NaN, "b": 1}]}', 400, "NaN"),
+        (
+            "/endpoints/late/predict",
+            b'{"rows": [{"at": "2013-04-01T08:00:00Z", "a": 1, "b": -1e300}]}',
+            400,
+            "row 0: 'b' is -1e+300, more than",
+        ),
         ("/endpoints/late/predict", b'{"rows": [{"a": 1}]}', 400, "row 0: 'at' is missing"),
         ("/endpoints/early/predict", b"{}", 404, "this process serves late"),
         ("/v2/models/early/infer", b"{}", 404, "this process serves late"),

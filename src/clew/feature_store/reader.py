@@ -25,10 +25,11 @@ from clew.feature_store.windows import WindowFunction
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["FeatureReader", "Features", "ViewReading", "asked_too_early", "stored_views"]
+__all__ = ["FeatureReader", "Features", "ViewReading", "asked_too_early", "check_range", "stored_views"]
 
 _MAX_ENTITIES = 100_000
 _NAN = float("nan")
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,18 @@ class Features:
     views: tuple[ViewReading, ...]
     times: tuple[int, ...]
     """The rows' event times in microseconds."""
+
+
+def check_range(values: "npt.NDArray[np.float64]", names: Sequence[str], of: str = "") -> None:
+    """Raise ``Invalid`` for a finite value that a float32 can't hold, naming its row, from 0, and its column ``(n_rows, n_names)``."""
+    beyond = np.isfinite(values) & (np.abs(values) > _LARGEST)
+    if beyond.any():
+        row, place = (int(one) for one in np.argwhere(beyond)[0])
+        raise Invalid(
+            f"row {row}: {names[place]!r}{of} is {values[row, place]:g}, more than a feature holds: they are float32, up to {_LARGEST:.4g}",
+            row=row,
+            field=names[place],
+        )
 
 
 class FeatureReader:
@@ -108,7 +121,7 @@ class FeatureReader:
         """The features of some requests, flat rows as JSON has them. Raises ``Invalid`` naming row (from 1) and field.
 
         Raises ``OutOfBounds`` with view, column, value and bounds where a feature breaks those that its view declares, also one that only
-        a view of the request takes; its rows count from 0.
+        a view of the request takes; its rows count from 0, as do those of the ``Invalid`` for a computed feature beyond float32.
 
         Raises ``Unavailable`` while the store does not answer, or lacks the rows of a view.
         """
@@ -130,7 +143,9 @@ class FeatureReader:
                     values, missing, early = answers[id(use)]
                     matrix[:, at : at + width] = values
                 else:
-                    matrix[:, at : at + width] = self._compute(use, rows, answers)
+                    computed = self._compute(use, rows, answers)
+                    check_range(computed, use.columns, f" of {use.view}")
+                    matrix[:, at : at + width] = computed
                     missing = early = nothing
                     for taken in use.inputs:
                         if any(answers[id(taken)][2]):  # the function may make anything of a NaN, even a number

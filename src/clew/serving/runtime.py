@@ -46,8 +46,11 @@ class DirectSource:
     def read(self, rows: Sequence[dict[str, Any]]) -> "tuple[Matrix, list[list[str]]]":
         import numpy as np
 
-        values = [[float("nan") if row[name] is None else row[name] for name in self._names] for row in rows]
-        return np.asarray(values, np.float32), [[] for _ in rows]
+        from clew.feature_store.reader import check_range
+
+        values = np.array([[float("nan") if row[name] is None else row[name] for name in self._names] for row in rows], np.float64)
+        check_range(values, self._names)
+        return values.astype(np.float32), [[] for _ in rows]
 
     def hindrances(self) -> list[str]:
         return []
