@@ -64,6 +64,17 @@ def test_a_small_file_may_lack_a_value_where_a_share_may() -> None:
     assert check(frame_of(c=["a", None]), only(c=ColumnExpectation(nulls=0.001))) == []
 
 
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt8, pl.Float64])
+def test_zeros_and_ones_stay_zeros_and_ones(dtype: pl.DataType) -> None:
+    def between(*values: int | None) -> object:
+        return infer(frame_of(repaid=pl.Series("repaid", values, dtype=dtype))).columns["repaid"].between
+
+    assert between(0, 1, 1, 0, None) == (0.0, 1.0)
+    assert between(0, 0, 0, 1) == (0.0, 4.0), "a count that has just begun to count"
+    assert between(0, 1, 2, 1, 0) == (0.0, 8.0)
+    assert between(0, 0) is None, "nothing is known of other values"
+
+
 def test_rows_keep_the_rules_that_were_inferred_from_them() -> None:
     rows = frame_of(
         delay=[float(value) for value in range(-50, 50)],

@@ -213,7 +213,8 @@ def infer(frame: "pl.DataFrame", required: tuple[str, ...] = (), bounded: Collec
 
     Missing values: four times the share that was seen (they come in clusters) plus 3/n, the upper 95 % bound where none was seen among
     n rows (the rule of three). Numbers: the seen range, widened by three times its length on both sides (enough for the next month's
-    storm, too little for another unit), not beyond zero where zero was not crossed. Text is a choice when there are few values and none
+    storm, too little for another unit), not beyond zero where zero was not crossed; a column of zeros and ones, none of them seen only
+    once, is a yes or no, and stays one, and one of nothing but zeros gets no range. Text is a choice when there are few values and none
     was seen only once: then next to no new one is to be expected (Good 1953).
     """
     return Expectations({
@@ -234,7 +235,7 @@ def _infer_column(column: "pl.Series", *, required: bool, bounded: bool) -> Colu
         finite = values.filter(values.is_finite()) if column.dtype.is_float() else values
         if finite.len() and not required:  # a key grows: an order's number tells nothing of the next one's
             low, high = (float(value) for value in (finite.min(), finite.max()))  # type: ignore[arg-type]  # numbers, as the dtype says
-            between = None if bounded else _widened(low, high)
+            between = None if bounded else (0.0, 1.0) if _is_flag(finite) else _widened(low, high)
             seen.insert(0, f"{low:g} to {high:g}")
     elif column.dtype == pl.String and values.len():
         counts = values.value_counts()
@@ -247,7 +248,14 @@ def _infer_column(column: "pl.Series", *, required: bool, bounded: bool) -> Colu
     return ColumnExpectation(kind, zone, share, between, one_of, ", ".join(seen))
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
+def _is_flag(values: "pl.Series") -> bool:
+    counts = values.value_counts()
+    return set(counts[values.name].to_list()) == {0, 1} and counts["count"].min() != 1
+
+
+def _widened(low: float, high: float) -> tuple[float, float] | None:
+    if low == high == 0:  # nothing says how large another value is, or on which side it lies
+        return None
     span = 3 * ((high - low) or max(abs(high), 1.0))
     wide_low, wide_high = low - span, high + span
     if low >= 0 > wide_low:
