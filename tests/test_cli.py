@@ -28,6 +28,17 @@ def test_an_error_is_one_line_that_teaches(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
+def test_what_a_declaration_says_wrongly_is_shown_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "churn.py").write_text("import clew\n\nsteps = [\n    clew.shadow('1y'),\n]  # @clew.model\n")
+    done = clew(tmp_path, "apply")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("clew: '1y' is no duration")
+    assert second == "  churn.py:4  clew.shadow('1y'),"
+    error = json.loads(clew(tmp_path, "apply", "--json").stdout)["error"]
+    assert error["details"] == {"file": "churn.py", "line": 4, "statement": "clew.shadow('1y'),"}
+
+
 def test_an_error_is_one_document_with_json(tmp_path: Path) -> None:
     done = clew(tmp_path, "models", "nothing", "--json")
     assert done.returncode == 1

@@ -173,6 +173,8 @@ def _complain(error: ClewError, *, wants_json: bool) -> None:
         print(msgspec.json.encode(document).decode())
         return
     print(f"clew: {error.message}", file=sys.stderr)
+    if "statement" in error.details:  # of a declaration: the user's own line that it came from
+        print(f"  {error.details['file']}:{error.details['line']}  {error.details['statement']}", file=sys.stderr)
     output = error.details.get("output")
     if isinstance(output, str) and output.strip():
         print(output.rstrip(), file=sys.stderr)

@@ -54,6 +54,25 @@ def test_what_a_file_raises_is_said_from_its_own_line_on(settings: Settings) -> 
     assert raised.value.details["output"].lstrip().startswith(f'File "{settings.root / "raises.py"}", line 3')
 
 
+def test_a_value_that_clew_refuses_is_said_with_the_users_innermost_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (settings.root / "with_steps.py").write_text("import clew\nfrom its_steps import steps\n\nsteps()\n")
+    (settings.root / "its_steps.py").write_text("import clew\n\n\ndef steps():\n    return [\n        clew.canary(1.5, '2d'),\n    ]\n")
+    monkeypatch.chdir(settings.root)
+    with pytest.raises(Invalid, match="a share lies between 0 and 1") as raised:
+        load_files(settings, [settings.root / "with_steps.py"])
+    assert raised.value.details == {"file": "its_steps.py", "line": 6, "statement": "clew.canary(1.5, '2d'),"}
+
+
+def test_a_file_that_is_no_python_is_said_without_pythons_own_frames(settings: Settings) -> None:
+    (settings.root / "with_broken.py").write_text("import clew\nimport its_broken\n")
+    (settings.root / "its_broken.py").write_text("def (\n")
+    for name, files in (("with_broken", ["with_broken.py", "its_broken.py"]), ("its_broken", ["its_broken.py"])):
+        with pytest.raises(Invalid, match="SyntaxError: invalid syntax") as raised:
+            load_files(settings, [settings.root / f"{name}.py"])
+        said = [line.strip() for line in raised.value.details["output"].splitlines() if line.strip().startswith("File ")]
+        assert [line.split('"')[1] for line in said] == [str(settings.root / file) for file in files]
+
+
 def test_two_files_that_declare_one_name_clash(settings: Settings) -> None:
     for name in ("clash_a", "clash_b"):
         (settings.root / f"{name}.py").write_text(DATASET.format(name="same"))

@@ -7,6 +7,7 @@ methods end, and nowhere else: no hook is installed, and what catches an error, 
 import functools
 import inspect
 import sysconfig
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from typing import ParamSpec, TypeVar
 from clew.errors import ClewError
 from clew.settings import full_tracebacks
 
-__all__ = ["bordered", "errors_end_here"]
+__all__ = ["bordered", "errors_end_here", "place_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +65,19 @@ def _of_the_user(trace: TracebackType | None) -> TracebackType | None:
     for one in reversed(frames):
         kept = TracebackType(kept, one.tb_frame, one.tb_lasti, one.tb_lineno)
     return kept
+
+
+def place_of(error: BaseException) -> dict[str, str | int]:
+    """The user's ``file``, ``line`` and ``statement`` that an error came from, the innermost; nothing where none is his.
+
+    The file as it is named from the working directory, where it lies below that.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_the_users(frame.filename)]
+    if not frames:
+        return {}
+    file = Path(frames[-1].filename)
+    named = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return {"file": str(named), "line": frames[-1].lineno or 0, "statement": frames[-1].line or ""}
 
 
 def _told_cause(error: ClewError) -> BaseException | None:

@@ -9,13 +9,18 @@ from pathlib import Path
 from clew.errors import ClewError, Invalid, NotFound
 from clew.sdk import declarations
 from clew.sdk.assets import Declared
+from clew.sdk.border import place_of
 from clew.settings import Settings
 
 __all__ = ["find_declared", "load_files"]
 
 
 def load_files(settings: Settings, named: Sequence[Path] = ()) -> list[Path]:
-    """Import the files, which registers what they declare; their paths. Raises ``Invalid`` with the traceback of what one raises."""
+    """Import the files, which registers what they declare; their paths.
+
+    Raises ``Invalid`` with the traceback of what one raises; an error of Clew's as it is, with the user's ``file``, ``line`` and
+    ``statement`` among its details.
+    """
     files = [path.resolve() for path in named] or [settings.root / name for name in settings.files] or _only_one(settings.root)
     for file in files:
         if not file.is_file():
@@ -65,12 +70,13 @@ def _import(file: Path) -> None:
     except Exception as error:
         sys.modules.pop(file.stem, None)
         if isinstance(error, ClewError):
+            error.details.update(place_of(error))
             raise
         raise Invalid(f"{file} can't be imported: {type(error).__name__}: {error}", output=_from(file, error)) from error
 
 
 def _from(file: Path, error: Exception) -> str:
-    """The traceback from the user's file on: what lies above it is ours and tells nothing."""
-    frames = list(traceback.TracebackException.from_exception(error).stack)
-    first = next((place for place, frame in enumerate(frames) if frame.filename == str(file)), 0)
+    """The traceback from the user's file on: what lies above it is ours, or Python's way to import, and tells nothing."""
+    frames = [frame for frame in traceback.TracebackException.from_exception(error).stack if not frame.filename.startswith("<frozen")]
+    first = next((place for place, frame in enumerate(frames) if frame.filename == str(file)), len(frames))
     return "".join([*traceback.StackSummary.from_list(frames[first:]).format(), *traceback.format_exception_only(error)])
