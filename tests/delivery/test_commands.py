@@ -16,7 +16,7 @@ from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.catalog.schema import definitions
 from clew.cli import app
-from clew.clock import wall_now
+from clew.clock import to_micros, wall_now
 from clew.definitions import (
     Condition,
     EndpointDefinition,
@@ -28,6 +28,9 @@ from clew.definitions import (
 )
 from clew.delivery import service as delivery
 from clew.serving import service as serving
+from clew.serving.answers import log_folder
+from clew.serving.prediction_log import PredictionLog
+from clew.serving.records import Record, encode_record
 
 
 @pytest.fixture
@@ -115,6 +118,25 @@ def test_triggers_are_listed_fired_paused_and_resumed(late: LocalBackend) -> Non
     assert "a holiday" in run("triggers")
     assert json.loads(run("triggers", "resume", "retrain", "--json"))["state"] == "active"
     assert "no trigger 'retrian' is defined here" in run("triggers", "fire", "retrian", fails=True)
+
+
+def test_in_a_replay_all_that_is_listed_of_an_endpoint_is_told_in_event_time(late: LocalBackend) -> None:
+    opened, asked = console.instant(START), START + timedelta(hours=3)
+    assert console.instant(datetime(2013, 4, 2, 4, tzinfo=UTC)) in run("triggers"), "before event time has moved"
+    late.call(delivery.advance_clock, START + timedelta(days=1))
+    log = PredictionLog(log_folder(late.settings, late.project))
+    log.append([encode_record(Record(to_micros(wall_now()), to_micros(asked), "late", 1, "late", 1, {}, b"", {}, [], 0.5, 900, None))])
+    log.close()
+    run("deploy", "late@2", "--ungated", "--reason", "a test")
+    tried = console.instant(START + timedelta(days=1))
+    for command, told in (
+        (("endpoints",), [opened]),
+        (("endpoints", "late"), [opened, console.instant(asked), tried]),
+        (("rollouts",), [tried]),
+    ):
+        listed = run(*command)
+        assert [time for time in told if time not in listed] == []
+        assert f"{wall_now():%Y-%m}" not in listed
 
 
 def test_lists_say_what_was_due_and_is_not_done(local_backend: LocalBackend) -> None:

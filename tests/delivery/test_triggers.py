@@ -115,6 +115,17 @@ def monthly(month: int) -> datetime:
 # ── firing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_the_next_time_is_told_before_event_time_moves_and_by_what_is_declared_now(backend: LocalBackend) -> None:
+    project = Project(backend, CRON)
+    assert project.trigger.next_at == FIRST
+    project.advance(START + timedelta(hours=1))
+    assert project.trigger.next_at == FIRST
+    declare(backend, MODEL, ENDPOINT, TriggerDefinition("retrain", "late", (Condition("cron", cron="0 5 2 * *"),)))
+    assert project.trigger.next_at == datetime(2013, 4, 2, 5, tzinfo=UTC)
+    declare(backend, MODEL, ENDPOINT, TriggerDefinition("retrain", "late", (WORSE,)))
+    assert project.trigger.next_at is None
+
+
 def test_a_schedule_fires_at_its_time_and_event_time_waits_for_the_build(backend: LocalBackend) -> None:
     project = on(backend, CRON)
     assert project.advance(FIRST - timedelta(seconds=1)) == ()

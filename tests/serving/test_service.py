@@ -5,11 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from clew.access.service import list_events
+from clew.access.service import list_events, set_event_time
 from clew.backend import LocalBackend
 from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, DefinitionDraft, LineageGraph
@@ -182,7 +182,7 @@ KILLED = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from clew.access.service import list_events
+from clew.access.service import list_events, set_event_time
 from clew.backend import LocalBackend
 from clew.serving import online, service
 from clew.settings import load_settings
@@ -321,3 +321,28 @@ def test_a_version_that_was_deployed_twice_is_left_by_one_rollback(champion: Loc
     assert str(back.ref) == "late@1"
     with pytest.raises(Conflict, match="no earlier route"):
         champion.call(service.rollback, "late")
+
+
+def test_in_a_replay_an_endpoint_tells_event_time(backend: LocalBackend, register: Register) -> None:
+    opened, later = datetime(2013, 4, 1, 4, tzinfo=UTC), datetime(2013, 4, 3, tzinfo=UTC)
+    backend.call(set_event_time, opened)
+    for slope in (1.0, 2.0):
+        register(backend, "late", slope=slope)
+    backend.call(service.deploy_ungated, "late", "late@1", "a test")
+    backend.call(set_event_time, later)
+    assert backend.call(service.list_endpoints).items[0].deployed_at == opened
+    assert backend.call(service.deploy_ungated, "late", "late@2", "a test").created_at == later
+    assert [route.created_at for route in backend.call(service.route_history, "late").items] == [later, opened]
+    assert backend.call(service.endpoint_status, "late").endpoint.deployed_at == later
+
+
+def test_an_endpoint_tells_since_when_its_version_answers_and_not_when_a_candidate_came(backend: LocalBackend, register: Register) -> None:
+    opened, later = datetime(2013, 4, 1, 4, tzinfo=UTC), datetime(2013, 4, 3, tzinfo=UTC)
+    backend.call(set_event_time, opened)
+    for slope in (1.0, 2.0):
+        register(backend, "late", slope=slope)
+    backend.call(service.deploy_ungated, "late", "late@1", "a test")
+    backend.call(set_event_time, later)
+    tried = backend.call(service.try_candidate_ungated, "late", "late@2", salt="salt", reason="a try")
+    (endpoint,) = backend.call(service.list_endpoints).items
+    assert (tried.created_at, endpoint.epoch, endpoint.deployed_at) == (later, 2, opened)

@@ -65,13 +65,21 @@ def get(context: Context, name: str) -> Trigger:
     definition = declared_triggers(context).get(name)
     if definition is None:
         raise NotFound(f"no trigger {name!r} is defined here; `clew triggers` lists those that there are")
-    state = _state(context, name)
-    where = (schedules.c.project == context.project, schedules.c.kind == "cron", schedules.c.subject == name)
-    next_at = context.db.scalar(sa.select(schedules.c.next_at).where(*where))
+    state, next_at = _state(context, name), _next_at(context, definition)
     builds = builds_of(context, name)
     run = max(_runs(context, builds, state["since"]).values(), key=lambda one: one.count)
     not_improved = run.count >= MOST_BARREN and not run.all_failed
     return Trigger(name, definition.build, definition.conditions, state["state"], state["reason"], run.count, next_at, builds, not_improved)
+
+
+def _next_at(context: Context, definition: TriggerDefinition) -> datetime | None:
+    """Its next cron time. What was declared since event time last moved has no place in the schedule yet: it is given this one then."""
+    where = (schedules.c.project == context.project, schedules.c.kind == "cron", schedules.c.subject == definition.name)
+    row = context.db.execute(sa.select(schedules.c.next_at, schedules.c.reckoned_from).where(*where)).first()
+    digest = catalog.get_definition(context, "trigger", definition.name).digest
+    if row is not None and (row.reckoned_from == digest or row.next_at <= context.now):
+        return row.next_at  # type: ignore[no-any-return]
+    return next_time(definition, context.now)
 
 
 def all_triggers(context: Context) -> list[Trigger]:

@@ -123,7 +123,10 @@ def endpoints(name: Annotated[str | None, typer.Argument(help="One endpoint, wit
         (route.epoch, route.ref, route.cause, "ungated" if route.ungated else "gated", route.created_at, route.reason) for route in routes
     )
     console.show_rows(routes, ("epoch", "version", "cause", "gate", "since", "reason"), lines, empty="")
-    told = ((one.prediction_id, one.at, f"{one.model}@{one.number}", one.error or one.probability, one.truth.state) for one in answers)
+    told = (
+        (one.prediction_id, one.event_time or one.at, f"{one.model}@{one.number}", one.error or one.probability, one.truth.state)
+        for one in answers
+    )
     console.show_rows(answers, ("prediction", "at", "by", "answer", "truth"), told, empty="no answer was asked for yet")
 
 

@@ -165,7 +165,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Route:
-    """One route of an endpoint. Epochs count up and are never used again; a rollback is a new epoch with an old document."""
+    """One route of an endpoint, made at an event time. Epochs count up and are never used again; a rollback is a new epoch with an old
+    document."""
 
     endpoint: str
     epoch: int
@@ -190,7 +191,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint and the version that its route answers with."""
+    """An endpoint and the version that answers there since ``deployed_at``, in event time; its route may have changed since by a candidate."""
 
     name: str
     model: str

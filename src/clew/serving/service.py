@@ -269,16 +269,15 @@ def _put_route(
             there = get_route(inside, document.endpoint, current.epoch)
             if there.document == document and there.candidate is None:  # somebody else deployed it a moment ago
                 return there
-        now = wall_now()
         inside.db.execute(
             sa.insert(routes).values(
                 project=inside.project, endpoint=document.endpoint, epoch=epoch, document=document, candidate=candidate, cause=cause,
-                ungated=ungated, reason=reason, created_at=now, created_by=inside.actor,
+                ungated=ungated, reason=reason, created_at=inside.now, created_by=inside.actor,
             )
         )  # fmt: skip
         if current is None:
             row = {"project": inside.project, "name": document.endpoint, "model": document.model, "epoch": epoch}
-            inside.db.execute(sa.insert(endpoints).values(**row, created_at=now))
+            inside.db.execute(sa.insert(endpoints).values(**row, created_at=inside.now))
         else:
             inside.db.execute(named(sa.update(endpoints), inside, document.endpoint).values(epoch=epoch))
         _move_champion(inside, document)
@@ -335,11 +334,18 @@ def live_epochs(context: Context) -> dict[str, int]:
 @operation("GET /projects/{project}/endpoints", permission="serving.read", kind="read")
 def list_endpoints(context: Context) -> Page[Endpoint]:
     """Endpoints that have a route, by name."""
-    return Page([_as_endpoint(route) for route in live_routes(context).items])
+    return Page([_as_endpoint(route, _brought(context, route)) for route in live_routes(context).items])
 
 
-def _as_endpoint(route: Route) -> Endpoint:
-    return Endpoint(route.endpoint, route.document.model, route.epoch, route.document.number, route.created_at, route.created_by)
+def _as_endpoint(route: Route, brought: Any) -> Endpoint:  # Any: a SQLAlchemy row
+    return Endpoint(route.endpoint, route.document.model, route.epoch, route.document.number, brought.created_at, brought.created_by)
+
+
+def _brought(context: Context, route: Route) -> Any:  # Any: a SQLAlchemy row
+    """When, by whom and why the version came to answer that a route serves, whatever candidates have come and gone since."""
+    where = (routes.c.project == context.project, routes.c.endpoint == route.endpoint, routes.c.epoch <= route.epoch)
+    query = sa.select(routes.c.created_at, routes.c.created_by, routes.c.reason).where(*where, routes.c.cause.in_(("deploy", "rollback")))
+    return context.db.execute(query.order_by(routes.c.epoch.desc()).limit(1)).one()
 
 
 @operation("GET /projects/{project}/endpoints/{name}/routes", permission="serving.read", kind="read")
@@ -365,11 +371,12 @@ def whole_route(context: Context, name: str, epoch: int) -> Route:
 def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointStatus:
     """What an endpoint serves, who serves it, and how it did in the last minutes."""
     route = get_route(context, name, endpoint_row(context, name).epoch)
+    brought = _brought(context, route)
     processes = _processes(context, name)
     alive = [process for process in processes if process.alive]
     recent = _minutes(context, name, wall_now() - timedelta(minutes=max(1, min(minutes, 24 * 60))))
     return EndpointStatus(
-        _as_endpoint(route),
+        _as_endpoint(route, brought),
         brief(route),
         processes,
         bool(alive) and all(process.epoch == route.epoch and process.state == "serving" for process in alive),
@@ -377,16 +384,9 @@ def endpoint_status(context: Context, name: str, minutes: int = 60) -> EndpointS
         sum(minute.errors for minute in recent),
         recent,
         sum(minute.refused for minute in recent),
-        _why_it_answers(context, route),
+        brought.reason,
         dict(sum((Counter(minute.ignored) for minute in recent), Counter())),
     )
-
-
-def _why_it_answers(context: Context, route: Route) -> str:
-    """The reason of the route that brought the version that a route serves, whatever candidates have come and gone since."""
-    where = (routes.c.project == context.project, routes.c.endpoint == route.endpoint, routes.c.epoch <= route.epoch)
-    query = sa.select(routes.c.reason).where(*where, routes.c.cause.in_(("deploy", "rollback")))
-    return str(context.db.scalar(query.order_by(routes.c.epoch.desc()).limit(1)))
 
 
 @operation("GET /projects/{project}/serving", permission="serving.read", kind="read")

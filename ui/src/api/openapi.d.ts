@@ -2179,7 +2179,7 @@ export interface components {
         };
         /**
          * Endpoint
-         * @description An endpoint and the version that its route answers with.
+         * @description An endpoint and the version that answers there since ``deployed_at``, in event time; its route may have changed since by a candidate.
          */
         Endpoint: {
             deployed_at: string;
@@ -3096,7 +3096,8 @@ export interface components {
         };
         /**
          * Route
-         * @description One route of an endpoint. Epochs count up and are never used again; a rollback is a new epoch with an old document.
+         * @description One route of an endpoint, made at an event time. Epochs count up and are never used again; a rollback is a new epoch with an old
+         *         document.
          */
         Route: {
             /** @default null */

@@ -1,6 +1,6 @@
 import { useQueries } from "@tanstack/react-query";
 import { createRoute, Link } from "@tanstack/react-router";
-import { read, type Schemas } from "../api/client";
+import { read } from "../api/client";
 import { useRead } from "../api/queries";
 import { Linked, RolloutLink, TriggerLink } from "../catalog/links";
 import { count, moment } from "../design/format";
@@ -36,15 +36,6 @@ export function turns(events: readonly Event[], endpoint: string): Happened[] {
     if (event.kind === "route.changed" && event.subject === endpoint && body.cause === "rollback") return turn("rolled back");
     return event.kind === "gate.rejected" ? turn("rejected", event.subject) : [];
   });
-}
-
-/** Since when, in event time, the endpoint's version answers: its row knows when its route was made by the wall clock. */
-function answersSince(events: readonly Event[], { name, model, number, deployed_at }: Schemas["Endpoint"]): string {
-  const took = events.find(({ kind, subject, body }) => {
-    const { cause, version } = body as { cause?: string; version?: string };
-    return kind === "route.changed" && subject === name && version === `${model}@${number}` && (cause === "deploy" || cause === "rollback");
-  });
-  return took?.at ?? deployed_at;
 }
 
 /** What is live, what needs a person, and what happened. */
@@ -121,8 +112,7 @@ function OverviewPage() {
                   <Link to="/projects/$project/endpoints/$name" params={{ project, name: endpoint.name }}>
                     {endpoint.name}
                   </Link>{" "}
-                  answers with <Linked text={`${endpoint.model}@${endpoint.number}`} /> since{" "}
-                  {moment(answersSince(events.data?.items ?? [], endpoint))},{" "}
+                  answers with <Linked text={`${endpoint.model}@${endpoint.number}`} /> since {moment(endpoint.deployed_at)},{" "}
                   {requests
                     ? `${count(requests, "request")} in the last hour${troublesSaid({ errors, refused })}`
                     : "no request in the last hour"}

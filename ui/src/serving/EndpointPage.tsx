@@ -105,7 +105,7 @@ function Shown({ status, minutes, open }: { status: Schemas["EndpointStatus"]; m
       </div>
       <Panel
         title="Route"
-        said={`epoch ${endpoint.epoch}, ${ago(endpoint.deployed_at)} by ${endpoint.deployed_by}`}
+        said={`epoch ${route.epoch}, ${ago(route.created_at, now)} by ${route.created_by}`}
         aside={route.ungated ? <Pill tone="warn">ungated</Pill> : null}
       >
         {!open && (
@@ -260,13 +260,6 @@ function RouteCause({ route }: { route: Schemas["Route"] }) {
 function History({ endpoint }: { endpoint: string }) {
   const project = useProject();
   const routes = useRead("/api/v1/projects/{project}/endpoints/{name}/routes", { project, name: endpoint, limit: 50 });
-  const events = useRead("/api/v1/projects/{project}/events", { project, newest_first: true, limit: 500 });
-  // A route's own row knows wall time only, which a replayed project's other times have nothing to do with.
-  const begun = new Map(
-    events.data?.items
-      .filter((event) => event.kind === "route.changed" && event.subject === endpoint)
-      .map((event) => [Number((event.body as { epoch?: number }).epoch), event.at]),
-  );
   return (
     <Panel title="What has it served?" said="every route, newest first" flush>
       <Ready query={routes} what="earlier routes">
@@ -286,7 +279,7 @@ function History({ endpoint }: { endpoint: string }) {
               {items.map((route) => (
                 <tr key={route.epoch}>
                   <td className="number">{route.epoch}</td>
-                  <td className="mono third nowrap">{moment(begun.get(route.epoch) ?? route.created_at)}</td>
+                  <td className="mono third nowrap">{moment(route.created_at)}</td>
                   <td className="nowrap">
                     <VersionLink name={route.document.model} number={route.document.number} />{" "}
                     {route.candidate && (
