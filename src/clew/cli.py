@@ -53,6 +53,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Where each command lives, and its line in ``clew --help``."""
 
 
+_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
 _JSON = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 
 
@@ -109,6 +111,10 @@ def _built(name: str, function: Any, summary: str) -> Any:
     return command
 
 
+class _Interrupted(Exception):
+    """Somebody pressed Ctrl-C; says what became of the command's work."""
+
+
 def _with_json(function: Any) -> Any:
     """The function with one more option, which tells ``clew.console`` how to speak."""
     signature = inspect.signature(function)
@@ -121,7 +127,10 @@ def _with_json(function: Any) -> Any:
         console.begin()
         if as_json:
             console.use_json(True)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except KeyboardInterrupt as interrupt:  # Typer would leave without a word
+            raise _Interrupted(str(interrupt)) from None
 
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]  # inspect reads it
     run.__annotations__ = {**function.__annotations__, "as_json": _JSON}
@@ -162,8 +171,9 @@ def _guarded(run: Callable[[], object], *, wants_json: bool) -> int:
     except BrokenPipeError:  # `clew runs | head`: the reader has seen enough
         sys.stderr.close()
         return 0
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, _Interrupted) as interrupt:
+        print(f"clew: interrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
+        return _INTERRUPTED
     return 0
 
 

@@ -17,6 +17,7 @@ from clew.pipelines.graph import Graph, inputs_of
 from clew.pipelines.planning import Planner
 from clew.pipelines.schema import StepKey
 from clew.pipelines.tracing import own_folders, tracing
+from clew.tracking.shipping import ship_dead
 
 if TYPE_CHECKING:
     from clew.sdk.assets import Asset, Declared
@@ -104,22 +105,32 @@ class Builder:
             self._executor = self._open_executor()
         return self._executor
 
-    def close_executor(self) -> None:
-        """Wait for what runs, and let the workers go."""
-        if self._executor is not None:
-            self._executor.close()
-            self._executor = None
+    def close_executor(self, error: BaseException | None = None) -> None:
+        """Let the workers go: when what runs is done, or at once where the build's end is an interrupt."""
+        executor, self._executor = self._executor, None
+        if executor is None:
+            return
+        if not isinstance(error, KeyboardInterrupt):
+            executor.close()
+            return
+        executor.stop()
+        ship_dead(self.backend)  # the runs of workers that had to be killed
 
     def build(self, target: str) -> AssetVersion:
         """The target's version, with everything stale upstream built before it.
 
         Raises ``Invalid`` before anything is built where a declaration names a column that is not there, and ``BuildFailed`` when a
-        step fails; what was built before it stays, and is cached for the next try.
+        step fails; what was built before it stays, and is cached for the next try. So it does when the build is interrupted.
         """
         versions: dict[str, AssetVersion] = {}
         try:
             for asset in self.planner.upstream(target):
                 versions[asset.name] = self._step(asset, versions)
+        except KeyboardInterrupt as interrupt:
+            self.close_executor(interrupt)
+            raise KeyboardInterrupt(
+                f"the build of {target} was stopped; what it had built stays, trials that had finished too, and the next one goes on from there"
+            ) from None
         finally:
             self.close_executor()
         return versions[target]

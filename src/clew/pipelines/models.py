@@ -23,6 +23,7 @@ from clew.feature_store.schema import training_set_details
 from clew.pipelines import service
 from clew.pipelines.building import Builder, Made
 from clew.pipelines.comparison import Candidate, Verdict
+from clew.pipelines.executors import awaited
 from clew.pipelines.fitting import Fit, Fitted, RowsFile, fit, load_fitted, place, write_rows
 from clew.pipelines.gates import GatedView, gated_views, judge
 from clew.pipelines.schema import StepKey
@@ -83,8 +84,8 @@ class ModelBuild:
             try:
                 winner, metrics = self._train(folder, write_rows(data, folder / "rows.arrow"))
                 candidate = self._register(winner, metrics, data, why, refit_of=None)
-            except BaseException:
-                self.builder.close_executor()
+            except BaseException as error:
+                self.builder.close_executor(error)
                 self.unfinished.keep(self._done.values())
                 raise
         self.unfinished.forget()
@@ -107,8 +108,8 @@ class ModelBuild:
         with tempfile.TemporaryDirectory(prefix="clew-build-") as folder:
             try:
                 yield Path(folder)
-            except BaseException:
-                self.builder.close_executor()
+            except BaseException as error:
+                self.builder.close_executor(error)
                 raise
 
     def _version(self, model: ModelVersion) -> AssetVersion:
@@ -226,7 +227,7 @@ class ModelBuild:
         """The trial, begun; or as it was finished in a build that was cut off later."""
 
         def note(done: "Future[Fitted]") -> None:
-            if done.exception() is None:
+            if not done.cancelled() and done.exception() is None:
                 self._done[trial.number] = (trial, done.result())
 
         known = self.unfinished.find(trial)
@@ -243,7 +244,7 @@ class ModelBuild:
     def _outcome(self, future: "Future[Fitted]", title: str) -> Fitted:
         """What came of a fit. Raises ``BuildFailed`` naming the run whose worker died; with it go the runs that others were in."""
         try:
-            return future.result()
+            return awaited(future)
         except BuildFailed as error:
             self.builder.close_executor()  # when it has closed, every worker is gone, and their journals are free
             pid = error.details.get("pid")

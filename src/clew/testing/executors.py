@@ -2,13 +2,15 @@
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
 from clew.errors import BuildFailed, Refused
 from clew.pipelines.executors import Executor
 
-__all__ = ["ExecutorConformance", "die", "double", "fail", "refuse", "threads"]
+__all__ = ["ExecutorConformance", "die", "double", "fail", "linger", "refuse", "threads"]
 
 
 def double(number: int) -> int:
@@ -29,6 +31,13 @@ def fail(reason: str) -> None:
 def die(signal_number: int) -> None:
     """A task whose process is killed under it."""
     os.kill(os.getpid(), signal_number)
+
+
+def linger(begun: str) -> None:
+    """A task that says by a file that it has begun, and goes on for longer than anybody waits."""
+    Path(begun).touch()
+    for _ in range(6_000):
+        time.sleep(0.1)
 
 
 def threads(name: str) -> str | None:
@@ -64,6 +73,18 @@ class ExecutorConformance:
     def test_workers_compute_with_one_thread_each(self, executor: Executor) -> None:
         if not self.in_this_process:
             assert executor.submit(threads, "OMP_NUM_THREADS").result(120) == "1"
+
+    def test_what_runs_is_ended_by_stop_and_the_next_task_runs(self, executor: Executor, tmp_path: Path) -> None:
+        if self.in_this_process:
+            return  # a task is over before anybody could stop it
+        begun = tmp_path / "begun"
+        future = executor.submit(linger, str(begun))
+        while not begun.exists() and not future.done():
+            time.sleep(0.05)
+        executor.stop()
+        executor.stop()
+        assert isinstance(future.exception(120), KeyboardInterrupt | BuildFailed)
+        assert executor.submit(double, 21).result(120) == 42
 
     def test_closing_twice_is_closing_once(self, executor: Executor) -> None:
         executor.submit(double, 1).result(120)

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["PINNED_THREADS", "Executor", "open_executor"]
+__all__ = ["PINNED_THREADS", "Executor", "awaited", "open_executor"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_LISTEN_SECONDS = 0.2
 PINNED_THREADS = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
 )
@@ -31,6 +32,25 @@ class Executor(Protocol):
     def close(self) -> None:
         """Wait for what runs, then release the workers. Idempotent."""
         ...
+
+    def stop(self) -> None:
+        """End what runs and release the workers, within seconds. Idempotent.
+
+        A task is interrupted as by Ctrl-C, so that its run ends as *stopped*; one that does not listen loses its worker.
+        """
+        ...
+
+
+def awaited(future: "Future[R]") -> R:
+    """The future's result. It wakes up now and then: Polars takes SIGINT so that it does not wake a thread that waits for a lock, and
+    Ctrl-C would be heard only when the task is done.
+    """
+    while True:
+        try:
+            return future.result(_LISTEN_SECONDS)
+        except TimeoutError:
+            if future.done():  # the task's own
+                return future.result()
 
 
 def open_executor(name: str, workers: int | None = None) -> Executor:

@@ -26,3 +26,6 @@ class InProcessExecutor:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def stop(self) -> None:
+        """Nothing is held."""

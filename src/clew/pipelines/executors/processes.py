@@ -19,6 +19,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _DEATH_SECONDS = 5.0
+_STOP_SECONDS = 5.0
+_ONE_PRESS_SECONDS = 0.5
+"""A terminal sends Ctrl-C to the driver and its workers at once; what a worker says of it may come before the driver's own."""
+
+# Of a worker: a task is at work, and it was interrupted, after which it takes no other.
+_working = _interrupted = False
 
 
 class ProcessExecutor:
@@ -42,11 +48,14 @@ class ProcessExecutor:
     def _submit(self, function: Callable[[T], R], argument: T) -> "Future[R]":
         if self._pool is None:
             self._spawn = _Spawn()
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=self._spawn)
-        with _pinned():  # workers are spawned by submit, and inherit the environment of that moment
-            return self._pool.submit(function, argument)
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=self._spawn, initializer=_listen)
+        with _pinned(), _undisturbed():  # workers are spawned by submit, and inherit the environment and the signals of that moment
+            return self._pool.submit(_run, function, argument)
 
     def _settle(self, done: "Future[R]", future: "Future[R]") -> None:
+        if done.cancelled():
+            future.cancel()
+            return
         error = done.exception()
         if isinstance(error, BrokenProcessPool):
             lost = self._spawn.death()
@@ -67,6 +76,10 @@ class ProcessExecutor:
             self._pool.shutdown(wait=True)
             self._pool = None
 
+    def stop(self) -> None:
+        self._drop()
+        self._spawn.interrupt()
+
 
 class _Spawn(SpawnContext):
     """Spawns workers and remembers them: the pool says that one died, and neither which nor how."""
@@ -79,6 +92,24 @@ class _Spawn(SpawnContext):
         worker = SpawnProcess(*args, **options)
         self._workers.append(worker)
         return worker
+
+    def interrupt(self) -> None:
+        """Interrupt the workers, and kill those that are still there after some seconds, or at once when the person asks again."""
+        began = time.monotonic()
+        for worker in self._alive():
+            os.kill(worker.pid or 0, signal.SIGINT)
+        while self._alive() and time.monotonic() - began < _STOP_SECONDS:
+            try:
+                time.sleep(0.02)
+            except KeyboardInterrupt:
+                if time.monotonic() - began > _ONE_PRESS_SECONDS:
+                    break
+        for worker in self._alive():
+            worker.kill()
+            worker.join(_DEATH_SECONDS)
+
+    def _alive(self) -> list[SpawnProcess]:
+        return [worker for worker in self._workers if worker.pid is not None and worker.is_alive()]
 
     def death(self) -> BuildFailed:
         """How the worker died. Called before the pool ends the others, which are still alive then."""
@@ -109,3 +140,38 @@ def _pinned() -> Iterator[None]:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Workers that are spawned inherit that SIGINT waits, until ``_listen`` lets it through: it would end their imports with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _listen() -> None:
+    """A worker begins: an interrupt ends its task, and says nothing where there is none."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _interrupt(*_: object) -> None:
+    global _interrupted
+    first, _interrupted = not _interrupted, True
+    if first and _working:  # a second one must not disturb the run that is being closed
+        raise KeyboardInterrupt
+
+
+def _run(function: Callable[[T], R], argument: T) -> R:
+    global _working  # noqa: PLW0603 - likewise
+    if _interrupted:
+        raise KeyboardInterrupt
+    _working = True
+    try:
+        return function(argument)
+    finally:
+        _working = False
