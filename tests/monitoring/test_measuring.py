@@ -50,6 +50,18 @@ def test_a_function_that_differs_online_is_found_with_feature_view_and_row(serve
     assert "distance of calendar@1" in str(report)
 
 
+def test_a_value_that_one_side_only_has_is_told_and_its_report_is_kept(served) -> None:  # type: ignore[no-untyped-def]
+    def forgetful(request: pl.LazyFrame) -> pl.LazyFrame:
+        return request.select(hour=pl.col("departs").dt.hour(), distance=pl.lit(None, pl.Float64))
+
+    import view_functions
+
+    report = measure_skew(served.backend, "late", functions={"calendar": forgetful, "station_weather": view_functions.station_weather})
+    (wrong,) = [one for one in report.features if one.differing]
+    assert (wrong.feature, wrong.largest, wrong.recomputed, report.largest) == ("distance", None, None, None)
+    assert served.backend.call(service.list_reports, "late", "skew").items[0].skew == report
+
+
 def test_what_was_asked_about_a_time_that_the_online_store_no_longer_keeps_is_no_skew(served) -> None:  # type: ignore[no-untyped-def]
     newest = flights(60, seed=9).with_row_index("minute")
     at = pl.lit(START + timedelta(days=5)) - pl.duration(minutes=60 - pl.col("minute"))

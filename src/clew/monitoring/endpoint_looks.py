@@ -392,9 +392,9 @@ def skew_reports(context: Context, endpoint: str, seen: Seen) -> list[Finding]:
 def _skew(number: int, report: SkewReport, at: datetime) -> Finding:
     source, end = f"report {number}", report.end or at
     figures: dict[str, Any] = {
-        "unit": "values", "rows": report.rows, "cells": report.cells, "differing": report.differing, "largest": _finite(report.largest),
+        "unit": "values", "rows": report.rows, "cells": report.cells, "differing": report.differing, "largest": report.largest,
         "tolerance": report.tolerance, "features": [
-            {"feature": one.feature, "view": one.view, "rows": one.rows, "differing": one.differing, "largest": _finite(one.largest)}
+            {"feature": one.feature, "view": one.view, "rows": one.rows, "differing": one.differing, "largest": one.largest}
             for one in report.features if one.differing
         ],
     }  # fmt: skip
@@ -413,8 +413,3 @@ def _by_view(report: SkewReport) -> dict[str, str]:
         if one.differing:
             told.setdefault(one.view.partition("@")[0], []).append(f"{one.feature} in {one.differing:,} of {one.rows:,} rows")
     return {view: f"served and recomputed values differ: {', '.join(parts)}" for view, parts in told.items()}
-
-
-def _finite(value: float) -> float | None:
-    """Infinite where one side only was missing, which JSON can't say."""
-    return value if np.isfinite(value) else None

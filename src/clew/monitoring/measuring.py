@@ -1,5 +1,6 @@
 """Measuring skew by replay, on a client's side: what was served is recomputed from today's data, as known at each row's time."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -70,7 +71,7 @@ def measure_skew(
     features = list(found.values())
     report = SkewReport(
         name, start, end, rows, sum(one.rows for one in features), sum(one.differing for one in features),
-        max((one.largest for one in features), default=0.0), tolerance, features,
+        max((one.largest for one in features), key=_farther, default=0.0), tolerance, features,
     )  # fmt: skip
     backend.call(record_skew, name, report)
     return report
@@ -136,11 +137,16 @@ def _stored(text: str, dtype: str) -> Any:
     return to_micros(datetime.fromisoformat(text))
 
 
+def _farther(largest: float | None) -> float:
+    """By what differences are ordered: a value that one side misses is the farthest."""
+    return math.inf if largest is None else largest
+
+
 def _joined(one: FeatureSkew | None, other: FeatureSkew) -> FeatureSkew:
     """Two routes' findings of one feature; the example is that of the larger difference."""
     if one is None:
         return other
-    worse = one if one.largest >= other.largest else other
+    worse = max(one, other, key=lambda found: _farther(found.largest))
     return FeatureSkew(
         worse.feature, worse.view, one.rows + other.rows, one.differing + other.differing, worse.largest, worse.example, worse.served,
         worse.recomputed, one.left_out + other.left_out,

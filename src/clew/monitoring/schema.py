@@ -149,13 +149,16 @@ class PerformanceReport:
 
 @dataclass(frozen=True)
 class FeatureSkew:
-    """One feature: how many rows differ by more than the tolerance, the largest difference, and a row that shows it."""
+    """One feature: how many rows differ by more than the tolerance, the largest difference, and a row that shows it.
+
+    ``largest`` is ``None`` where a value is missing on one side only: that is farther than any number.
+    """
 
     feature: str
     view: str
     rows: int
     differing: int
-    largest: float
+    largest: float | None
     example: str | None = None
     served: float | None = None
     recomputed: float | None = None
@@ -177,7 +180,7 @@ class SkewReport:
     rows: int
     cells: int
     differing: int
-    largest: float
+    largest: float | None
     tolerance: float
     features: list[FeatureSkew] = field(default_factory=list)
 
@@ -195,7 +198,7 @@ class SkewReport:
         if self.none:
             return (
                 f"no skew: all {self.cells:,} feature values of {self.rows:,} answers are the same when recomputed as known then "
-                f"(tolerance {self.tolerance:g}, largest difference {self.largest:.2g}){besides}"
+                f"(tolerance {self.tolerance:g}, largest difference {self.largest or 0.0:.2g}){besides}"
             )
         worst = sorted((one for one in self.features if one.differing), key=lambda one: -one.differing)
         named = ", ".join(f"{one.feature} of {one.view} in {one.differing:,} rows" for one in worst[:5])

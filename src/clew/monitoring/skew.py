@@ -43,7 +43,7 @@ def compare(
         one = distance[:, column]
         worst = int(one.argmax())
         differing = int((one > tolerance).sum())
-        largest = float(one[worst])
+        largest = float(one[worst]) if np.isfinite(one[worst]) else None
         shown = (identifiers[worst], _value(served[worst, column]), _value(recomputed[worst, column])) if differing else (None, None, None)
         found.append(FeatureSkew(name, view, len(one), differing, largest, *shown))
     return found

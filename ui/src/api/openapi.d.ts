@@ -2290,13 +2290,15 @@ export interface components {
         /**
          * FeatureSkew
          * @description One feature: how many rows differ by more than the tolerance, the largest difference, and a row that shows it.
+         *
+         *         ``largest`` is ``None`` where a value is missing on one side only: that is farther than any number.
          */
         FeatureSkew: {
             differing: number;
             /** @default null */
             example: string | null;
             feature: string;
-            largest: number;
+            largest: number | null;
             /** @default 0 */
             left_out: number;
             /** @default null */
@@ -3322,7 +3324,7 @@ export interface components {
             end: string | null;
             endpoint: string;
             features?: components["schemas"]["FeatureSkew"][];
-            largest: number;
+            largest: number | null;
             rows: number;
             start: string | null;
             tolerance: number;
