@@ -274,6 +274,19 @@ def test_appending_is_idempotent_by_key(backend: LocalBackend) -> None:
     assert backend.call(service.cut_tail, "landings").new is False
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_key_of_a_file_that_is_appended_later_than_all_of_it_stays_one_row(backend: LocalBackend, cut: bool) -> None:
+    ingest(backend, rows(1, 2, 3))
+    if cut:
+        append(backend, rows(4))
+        backend.call(service.cut_tail, "landings")
+    corrected = rows(2, start=START + timedelta(days=1))
+    with pytest.raises(Conflict, match=r"flight=2 was ingested before with other values; no row is stored"):
+        append(backend, pl.concat([rows(9, start=START + timedelta(days=1)), corrected]))
+    assert append(backend, rows(9, start=START + timedelta(days=1))).known == 0
+    assert sorted(flights(backend, newest(backend), include_tail=True)) == [1, 2, 3, *([4] if cut else []), 9]
+
+
 @pytest.mark.parametrize("known", ["ingested", "appended", "cut", "in the same call"])
 def test_an_appended_row_that_changes_a_known_one_is_a_conflict(backend: LocalBackend, known: str) -> None:
     ingest(backend, rows(1, 2))

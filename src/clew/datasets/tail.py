@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +15,12 @@ from clew.datasets.schema import Append, AppendedRow, DatasetDetails, dataset_ta
 from clew.errors import Conflict, Invalid, NotFound
 from clew.operations import Context
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from clew.storage.tables import TablePin
+
 __all__ = [
     "Stream",
     "append",
@@ -22,6 +28,7 @@ __all__ = [
     "forget_cut",
     "last_sequence",
     "mark_cut",
+    "read_keys",
     "reader_of",
     "stream_of",
     "uncut",
@@ -30,6 +37,7 @@ __all__ = [
 
 _CHUNK = 500  # SQLite takes so many keys in one list with room to spare
 _MOST_STREAMS = 256
+_MOST_KEYED = 32
 
 # Built once: making a statement and its cache key takes as long as running it, and a stream appends a row or two at a time.
 _HERE = (dataset_tail.c.project == sa.bindparam("project"), dataset_tail.c.name == sa.bindparam("name"))
@@ -124,8 +132,15 @@ def _known_in_tail(context: Context, name: str, keys: list[str]) -> list[tuple[s
 
 
 def _known_in_version(context: Context, name: str, details: DatasetDetails, rows: list[ReadRow]) -> list[ReadRow]:
-    """The rows that the newest version holds. Rows later than all of it can't be among them, so a stream does not come here."""
-    old = [read for read in rows if details.time is None or details.time_max is None or read.values[details.time] <= details.time_max]
+    """The rows whose keys the newest version holds. Of rows later than all of it few can be among them, so a stream does not come here."""
+    old: list[ReadRow] = rows
+    later: list[ReadRow] = []
+    if details.time is not None and details.time_max is not None:
+        old, later = [], []
+        for read in rows:
+            (later if read.values[details.time] > details.time_max else old).append(read)
+    if later and details.time not in details.key:
+        old += _with_a_key_of_the_version(context, name, details, later)
     if not old:
         return []
     import polars as pl
@@ -144,6 +159,47 @@ def _known_in_version(context: Context, name: str, details: DatasetDetails, rows
             raise _clash(name, details, read, "was ingested before with other values")
         known.append(read)
     return known
+
+
+_Keys = tuple["TablePin", "npt.NDArray[np.uint64]"]
+_keys: dict[tuple[str, str, str], _Keys] = {}
+"""By dataset: the keys of a version as sorted hashes, 8 bytes a row. They say of most rows that a version does not hold them, without
+a look into its table; reading them takes some 0.2 s a million rows, once for each version."""
+
+
+def _with_a_key_of_the_version(context: Context, name: str, details: DatasetDetails, rows: list[ReadRow]) -> list[ReadRow]:
+    """Those whose key seems to be in the version: all that are, and of the others one in 2^64 for each row of it."""
+    import numpy as np
+
+    keys = _keys_of(context, name, details)
+    columns = {column.name: column for column in details.columns}
+    hashes = to_frame([read.stored for read in rows], [columns[name] for name in details.key]).hash_rows().to_numpy()
+    places = np.searchsorted(keys, hashes)
+    found = (places < len(keys)) & (keys[np.minimum(places, len(keys) - 1)] == hashes) if len(keys) else np.zeros(len(rows), np.bool_)
+    return [rows[place] for place in np.flatnonzero(found)]
+
+
+def _keys_of(context: Context, name: str, details: DatasetDetails) -> "npt.NDArray[np.uint64]":
+    import numpy as np
+
+    of = (context.database.name, context.project, name)
+    known = _keys.get(of)
+    if known is None or known[0] != details.pin:
+        if len(_keys) >= _MOST_KEYED:
+            _keys.clear()
+        rows = context.tables.scan(details.pin).select(details.key).collect(engine="streaming")
+        known = _keys[of] = (details.pin, np.sort(rows.hash_rows().to_numpy()))
+    return known[1]
+
+
+def read_keys(context: Context, name: str) -> None:
+    """Read what appends to a dataset are held against, where nothing of it was read yet, so that no transaction has to wait for it."""
+    if (context.database.name, context.project, name) in _keys:
+        return
+    with context.reading() as inside:
+        details = stream_of(inside, name).details
+    if details.time is not None and details.time not in details.key:
+        _keys_of(context, name, details)
 
 
 def _of(context: Context, name: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from clew.catalog import service as catalog
 from clew.catalog.schema import AssetVersion, DefinitionDraft, VersionRef, versions
 from clew.clock import wall_now
 from clew.datasets import service as datasets
+from clew.datasets import tail
 from clew.datasets.leases import Fence, writer
 from clew.datasets.schema import DatasetDetails
 from clew.errors import Conflict, Invalid, NotFound
@@ -185,6 +186,7 @@ def push_rows(context: Context, name: str, rows: list[dict[str, Any]]) -> PushRe
     def append(inside: Context) -> tuple[Any, list[pushing.PinnedView]]:
         return datasets.append_rows(inside, name, rows), pushing.pinned(inside, name)
 
+    tail.read_keys(context, name)
     appended, pins = context.run_write(append)
     done, waiting = pushing.push(context, name, appended.rows, pins)
     return PushResult(appended.added, appended.known, done, waiting)
