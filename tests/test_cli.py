@@ -36,7 +36,19 @@ def test_what_a_declaration_says_wrongly_is_shown_with_its_line(tmp_path: Path) 
     assert first.startswith("clew: '1y' is no duration")
     assert second == "  churn.py:4  clew.shadow('1y'),"
     error = json.loads(clew(tmp_path, "apply", "--json").stdout)["error"]
-    assert error["details"] == {"file": "churn.py", "line": 4, "statement": "clew.shadow('1y'),"}
+    assert error["details"] == {"file": "churn.py", "line": 4, "source": "clew.shadow('1y'),"}
+
+
+def test_what_a_file_raises_is_shown_with_its_line_and_with_every_frame_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "churn.py").write_text("import clew\nfrom its_table import table\n\ntable()\n")
+    (tmp_path / "its_table.py").write_text("def table():\n    return {}['absent']\n")
+    done = clew(tmp_path, "apply", "churn.py")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "clew: churn.py can't be imported: KeyError: 'absent'\n  its_table.py:2  return {}['absent']\n"
+    whole = clew(tmp_path, "apply", "churn.py", CLEW_TRACEBACK="full")
+    assert whole.returncode == 1
+    assert whole.stderr.endswith(done.stderr)
+    assert whole.stderr.index("its_table.py") < whole.stderr.index("cli.py")
 
 
 def test_an_error_is_one_document_with_json(tmp_path: Path) -> None:

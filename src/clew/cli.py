@@ -4,6 +4,7 @@ import functools
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
@@ -13,6 +14,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from clew import console
 from clew.errors import ClewError
+from clew.sdk.border import place_in_words
+from clew.settings import full_tracebacks
 
 __all__ = ["app", "main"]
 
@@ -178,16 +181,16 @@ def _guarded(run: Callable[[], object], *, wants_json: bool) -> int:
 
 
 def _complain(error: ClewError, *, wants_json: bool) -> None:
+    if full_tracebacks():
+        traceback.print_exception(error)
     if wants_json:
         document = {"error": {**error.to_wire(), "details": {name: _plain(value) for name, value in error.details.items()}}}
         print(msgspec.json.encode(document).decode())
         return
     print(f"clew: {error.message}", file=sys.stderr)
-    if "statement" in error.details:  # of a declaration: the user's own line that it came from
-        print(f"  {error.details['file']}:{error.details['line']}  {error.details['statement']}", file=sys.stderr)
-    output = error.details.get("output")
-    if isinstance(output, str) and output.strip():
-        print(output.rstrip(), file=sys.stderr)
+    for more in (place_in_words(error), error.details.get("output")):
+        if isinstance(more, str) and more.strip():
+            print(more.rstrip(), file=sys.stderr)
 
 
 def _plain(value: Any) -> Any:

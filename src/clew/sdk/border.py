@@ -6,6 +6,7 @@ methods end, and nowhere else: no hook is installed, and what catches an error, 
 
 import functools
 import inspect
+import os
 import sysconfig
 import traceback
 from collections.abc import Callable
@@ -16,13 +17,17 @@ from typing import ParamSpec, TypeVar
 from clew.errors import ClewError
 from clew.settings import full_tracebacks
 
-__all__ = ["bordered", "errors_end_here", "place_of"]
+__all__ = ["bordered", "errors_end_here", "named", "place_in_words", "place_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T", bound=type)
 
-_NOT_THE_USERS = tuple({str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))})
+_NOT_THE_USERS = tuple(
+    {f"{Path(__file__).parents[1]}{os.sep}", *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib"))}
+)
+_OF_PACKAGES = {"site-packages", "dist-packages"}
+"""Folders of packages that lie elsewhere too: a person's own, and a distribution's."""
 
 
 def bordered(function: Callable[P, R]) -> Callable[P, R]:
@@ -51,7 +56,7 @@ def errors_end_here(kind: T) -> T:
 
 
 def _is_the_users(frame_file: str) -> bool:
-    return not frame_file.startswith((*_NOT_THE_USERS, "<frozen"))
+    return not frame_file.startswith((*_NOT_THE_USERS, "<frozen")) and _OF_PACKAGES.isdisjoint(Path(frame_file).parts)
 
 
 def _of_the_user(trace: TracebackType | None) -> TracebackType | None:
@@ -68,16 +73,27 @@ def _of_the_user(trace: TracebackType | None) -> TracebackType | None:
 
 
 def place_of(error: BaseException) -> dict[str, str | int]:
-    """The user's ``file``, ``line`` and ``statement`` that an error came from, the innermost; nothing where none is his.
-
-    The file as it is named from the working directory, where it lies below that.
-    """
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_the_users(frame.filename)]
-    if not frames:
+    """The user's ``file``, ``line`` and ``source`` line that an error came from, the innermost; nothing where none is his."""
+    frames = list(traceback.extract_tb(error.__traceback__))
+    if isinstance(error, SyntaxError) and error.filename:  # no frame was there to raise it
+        frames.append(traceback.FrameSummary(error.filename, error.lineno, "<module>"))
+    his = [frame for frame in frames if _is_the_users(frame.filename) and not frame.filename.startswith("<")]
+    if not his:
         return {}
-    file = Path(frames[-1].filename)
-    named = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-    return {"file": str(named), "line": frames[-1].lineno or 0, "statement": frames[-1].line or ""}
+    return {"file": named(his[-1].filename), "line": his[-1].lineno or 0, "source": his[-1].line or ""}
+
+
+def place_in_words(error: ClewError) -> str:
+    """A line with the user's place that an error's details name; an empty one where they name none."""
+    if not error.details.keys() >= {"file", "line", "source"}:
+        return ""
+    return "  {file}:{line}  {source}".format_map(error.details).rstrip()
+
+
+def named(file: str | Path) -> str:
+    """A file as one would name it in the working directory: from there on where it lies below."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _told_cause(error: ClewError) -> BaseException | None:

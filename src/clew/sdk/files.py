@@ -2,14 +2,13 @@
 
 import importlib.util
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from clew.errors import ClewError, Invalid, NotFound
 from clew.sdk import declarations
 from clew.sdk.assets import Declared
-from clew.sdk.border import place_of
+from clew.sdk.border import named, place_of
 from clew.settings import Settings
 
 __all__ = ["find_declared", "load_files"]
@@ -18,8 +17,8 @@ __all__ = ["find_declared", "load_files"]
 def load_files(settings: Settings, named: Sequence[Path] = ()) -> list[Path]:
     """Import the files, which registers what they declare; their paths.
 
-    Raises ``Invalid`` with the traceback of what one raises; an error of Clew's as it is, with the user's ``file``, ``line`` and
-    ``statement`` among its details.
+    Raises ``Invalid`` with the type and the message of what one raises; an error of Clew's as it is. Both have the user's ``file``,
+    ``line`` and ``source`` line, the innermost that is his, among their details.
     """
     files = [path.resolve() for path in named] or [settings.root / name for name in settings.files] or _only_one(settings.root)
     for file in files:
@@ -72,11 +71,10 @@ def _import(file: Path) -> None:
         if isinstance(error, ClewError):
             error.details.update(place_of(error))
             raise
-        raise Invalid(f"{file} can't be imported: {type(error).__name__}: {error}", output=_from(file, error)) from error
+        raise Invalid(f"{named(file)} can't be imported: {_told(error)}", **place_of(error)) from error
 
 
-def _from(file: Path, error: Exception) -> str:
-    """The traceback from the user's file on: what lies above it is ours, or Python's way to import, and tells nothing."""
-    frames = [frame for frame in traceback.TracebackException.from_exception(error).stack if not frame.filename.startswith("<frozen")]
-    first = next((place for place, frame in enumerate(frames) if frame.filename == str(file)), len(frames))
-    return "".join([*traceback.StackSummary.from_list(frames[first:]).format(), *traceback.format_exception_only(error)])
+def _told(error: Exception) -> str:
+    """The last line of a traceback; of a file that is no Python without its place, which is told beside it."""
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         threading.Thread(target=_end_with, args=(options.parent, folder.parent), daemon=True).start()
     from clew.backend import current
     from clew.delivery import service as delivery
+    from clew.sdk.border import place_in_words
 
     backend = current()
     job = backend.call(delivery.get_job, options.job)
@@ -86,8 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
         version = _build(backend, job.subject, job.arguments.get("source"), folder)
         word, reason = _verdict(backend, version)
     except ClewError as error:
-        said = error.message if not error.details.get("output") else f"{error.message}\n{error.details['output']}"
-        backend.call(delivery.fail_job, options.job, options.token, said)
+        said = (error.message, place_in_words(error), str(error.details.get("output") or ""))
+        backend.call(delivery.fail_job, options.job, options.token, "\n".join(line for line in said if line))
         return 0
     done = backend.call(delivery.conclude_build, options.job, options.token, version.number, word, reason)
     sys.stdout.write(json.dumps(done.result) + "\n")
