@@ -61,10 +61,20 @@ _INTERRUPTED = 130
 _JSON = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 
 
+class _Interrupted(Exception):
+    """Somebody pressed Ctrl-C; says what became of the command's work."""
+
+
 class _Lazy(TyperGroup):
     """Imports a command's module when the command is named; the list of commands needs none of them."""
 
     _listing = False
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:  # Typer would leave without a word
+            raise _Interrupted(str(interrupt)) from None
 
     def list_commands(self, ctx: Any) -> list[str]:  # Any: Typer's own context class is private to it
         return list(COMMANDS)
@@ -114,10 +124,6 @@ def _built(name: str, function: Any, summary: str) -> Any:
     return command
 
 
-class _Interrupted(Exception):
-    """Somebody pressed Ctrl-C; says what became of the command's work."""
-
-
 def _with_json(function: Any) -> Any:
     """The function with one more option, which tells ``clew.console`` how to speak."""
     signature = inspect.signature(function)
@@ -130,10 +136,7 @@ def _with_json(function: Any) -> Any:
         console.begin()
         if as_json:
             console.use_json(True)
-        try:
-            return function(*args, **kwargs)
-        except KeyboardInterrupt as interrupt:  # Typer would leave without a word
-            raise _Interrupted(str(interrupt)) from None
+        return function(*args, **kwargs)
 
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]  # inspect reads it
     run.__annotations__ = {**function.__annotations__, "as_json": _JSON}

@@ -1,8 +1,12 @@
 """A real server process: it starts, refuses a second one, survives ``kill -9``, and answers bad input in words."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -12,6 +16,9 @@ import clew
 from clew.access import service as access
 from clew.errors import Conflict
 from clew.server.folder_lock import FolderLock
+from clew.server.leading import Leadership
+from clew.server.up import Addresses, UpOptions, up
+from clew.settings import Settings
 from clew.testing.server import LiveServer, live_server
 
 
@@ -83,6 +90,38 @@ def test_it_stops_in_order_when_asked(server: LiveServer) -> None:
         server.stop()
     assert server.process is not None
     assert server.process.returncode == 0
+
+
+def test_ctrl_c_pressed_once_more_does_not_disturb_the_cleaning_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(addresses: Addresses) -> None:
+        def when_it_answers() -> None:
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                try:
+                    httpx.get(f"{addresses.url}/healthz", timeout=10)
+                    break
+                except httpx.HTTPError:
+                    time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=when_it_answers, daemon=True).start()
+
+    stop, stopped = Leadership.stop, []
+
+    def press_and_stop(leadership: Leadership) -> None:
+        signal.raise_signal(signal.SIGINT)
+        stop(leadership)
+        stopped.append(leadership)
+
+    monkeypatch.setattr(Leadership, "stop", press_and_stop)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        up(settings, UpOptions(port=0, serving=False), press)
+    except KeyboardInterrupt:
+        pytest.fail("it was disturbed")
+    assert len(stopped) == 1
+    assert signal.getsignal(signal.SIGINT) is before
+    FolderLock(settings.home, url="http://127.0.0.1:1").release()
 
 
 def test_away_from_loopback_a_token_is_made_and_demanded(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ __all__ = ["DEFAULT_PORT", "Addresses", "UpOptions", "up"]
 
 DEFAULT_PORT = 7340
 _GRACE_SECONDS = 10
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logging.getLogger("clew.server")
 
 
@@ -68,6 +69,7 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
     delivery = Delivery(
         backend, f"http://{_shown('127.0.0.1' if options.host in EVERY_ADDRESS else options.host)}:{port}", leadership.leads
     )
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         if serving is not None:
             serving.start()
@@ -87,6 +89,8 @@ def up(settings: Settings, options: UpOptions, announce: Callable[[Addresses], N
         leadership.stop()
         backend.dispose()
         lock.release()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class _Server(uvicorn.Server):
@@ -102,12 +106,10 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        """They stay captured until ``up`` has cleaned up: pressed once more, Ctrl-C would leave the serving process behind."""
+        for number in _SIGNALS:
+            signal.signal(number, self.handle_exit)
+        yield
 
 
 def _with_token(settings: Settings, host: str) -> Settings:

@@ -63,7 +63,8 @@ def serve(settings: Settings, options: ServeOptions) -> None:
         timeout_keep_alive=75,  # longer than clients keep an idle connection: they end it, so that none is met half closed
     )
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):  # Uvicorn raises it again when all is closed, and Ctrl-C is how this ends
+            uvicorn.Server(config).run(sockets=[listening])
     finally:
         front.predictions.sync()
         front.predictions.close()
