@@ -2,7 +2,9 @@
 
 import os
 import signal
+import threading
 import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
@@ -74,17 +76,23 @@ class ExecutorConformance:
         if not self.in_this_process:
             assert executor.submit(threads, "OMP_NUM_THREADS").result(120) == "1"
 
-    def test_what_runs_is_ended_by_stop_and_the_next_task_runs(self, executor: Executor, tmp_path: Path) -> None:
+    def test_what_runs_and_what_waits_is_ended_by_stop_and_the_next_task_runs(
+        self, executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         if self.in_this_process:
             return  # a task is over before anybody could stop it
-        begun = tmp_path / "begun"
-        future = executor.submit(linger, str(begun))
-        while not begun.exists() and not future.done():
+        raised: list[threading.ExceptHookArgs] = []
+        monkeypatch.setattr(threading, "excepthook", raised.append)
+        futures = [executor.submit(linger, str(tmp_path / str(place))) for place in range(executor.workers + 3)]
+        while not any(tmp_path.iterdir()) and not futures[0].done():
             time.sleep(0.05)
         executor.stop()
         executor.stop()
-        assert isinstance(future.exception(120), KeyboardInterrupt | BuildFailed)
+        for future in futures:
+            with pytest.raises((KeyboardInterrupt, BuildFailed, CancelledError)):
+                future.result(120)
         assert executor.submit(double, 21).result(120) == 42
+        assert raised == []
 
     def test_closing_twice_is_closing_once(self, executor: Executor) -> None:
         executor.submit(double, 1).result(120)

@@ -54,8 +54,11 @@ class RayExecutor:
             future.set_result(self._ray.get(reference))
         except self._ray.exceptions.RayTaskError as error:
             future.set_exception(getattr(error, "cause", None) or error)
+        except self._ray.exceptions.TaskCancelledError:
+            future.set_exception(_stopped())
         except self._ray.exceptions.RayError as error:
-            lost = BuildFailed(f"a Ray worker died while the step ran: {str(error).splitlines()[0]}")
+            how = next(iter(str(error).splitlines()), type(error).__name__)
+            lost = BuildFailed(f"a Ray worker died while the step ran: {how}")
             lost.__cause__ = error
             future.set_exception(lost)
         finally:
@@ -68,9 +71,13 @@ class RayExecutor:
         wait(running.values(), _STOP_SECONDS)
         for future in running.values():
             with contextlib.suppress(InvalidStateError):  # Ray has answered for it meanwhile
-                future.set_exception(BuildFailed("the step was stopped"))
+                future.set_exception(_stopped())
         self.close()
 
     def close(self) -> None:
         if self._started and self._ray.is_initialized():
             self._ray.shutdown()
+
+
+def _stopped() -> BuildFailed:
+    return BuildFailed("the step was stopped")
