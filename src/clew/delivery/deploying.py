@@ -45,10 +45,10 @@ def _newest(backend: Backend, model: str) -> str:
     if newest.state != "rejected":
         return str(newest.ref)
     standing = (one.ref for one in backend.call(catalog.list_versions, model).items if one.state == "ready")
-    before = next((f"`clew deploy {ref}` sends the newest that was not; " for ref in standing), "")
+    before = next((f"`clew deploy {ref}` sends the newest that was not; to" for ref in standing), "To")
     raise Refused(
-        f"{newest.ref}, the newest version of {model}, was rejected: {newest.state_reason}. {before}"
-        f'to deploy it all the same: `clew deploy {newest.ref} --ungated --reason "…"`',
+        f"{newest.ref}, the newest version of {model}, was rejected: {newest.state_reason}. {before} deploy it all the same: "
+        f'`clew deploy {newest.ref} --ungated --reason "…"`',
         version=str(newest.ref),
     )
 
