@@ -62,7 +62,7 @@ def environ(folder: Path) -> dict[str, str]:
 
 def clew(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "clew.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=environ(folder) | more, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=environ(folder) | more, capture_output=True, text=True, timeout=240)
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
@@ -71,6 +71,14 @@ def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") 
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def all_end(group: int) -> bool:
+    """Whether every process of a group ends by itself: one closes its pipes, and is gone a moment later."""
+    end = time.monotonic() + 10
+    while alive(group) and time.monotonic() < end:
+        time.sleep(0.02)
+    return alive(group) == []
 
 
 def alive(group: int) -> list[str]:
@@ -99,13 +107,28 @@ def test_an_interrupted_build_says_one_line_leaves_nothing_running_and_goes_on(f
     assert (build.returncode, out) == (130, "")
     assert err.splitlines()[-1].startswith("clew: interrupted: the build of paid was stopped; what it had built stays")
     assert "Traceback" not in err
-    assert alive(build.pid) == []
+    assert all_end(build.pid)
     runs = json.loads(clew(folder, "runs", "--json").stdout)["items"]
     assert {run["status"] for run in runs} == {"stopped"}
     assert len(runs) == begun + 1, "the trials that had begun, and their study"
-    if executor == "processes" and to_all:
+    if to_all:
         again = clew(folder, "build", "paid", QUICK="1")
         assert again.returncode == 0, again.stderr
+
+
+def test_an_interrupt_before_the_build_has_begun_is_one_line_and_nothing_else(folder: Path) -> None:
+    (folder / "shop.py").write_text(
+        SHOP.replace("shop = clew.entity", "Path('begun/imported').touch()\ntime.sleep(60)\nshop = clew.entity")
+    )
+    build = subprocess.Popen(
+        [sys.executable, "-m", "clew.cli", "build", "paid"], cwd=folder, env=environ(folder), stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    wait_for((folder / "begun" / "imported").exists, build)
+    os.killpg(build.pid, signal.SIGINT)
+    _, err = build.communicate(timeout=60)
+    assert (build.returncode, err) == (130, "clew: interrupted\n")
+    assert all_end(build.pid)
 
 
 def test_an_interrupt_before_the_workers_have_begun_is_one_line_too(folder: Path) -> None:
@@ -120,4 +143,4 @@ def test_an_interrupt_before_the_workers_have_begun_is_one_line_too(folder: Path
     assert build.returncode == 130
     assert err.splitlines()[-1].startswith("clew: interrupted: the build of paid was stopped")
     assert "Traceback" not in err
-    assert alive(build.pid) == []
+    assert all_end(build.pid)
